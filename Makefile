@@ -1,0 +1,64 @@
+# What a developer types. Everything happens in .venv, which is made on first use.
+#
+#     make test PYTHON=python3.13     with another interpreter
+#     make test ARGS="-k lookup -x"   arguments for pytest (or for `make bench`)
+
+PYTHON ?= python3
+ARGS ?=
+
+# The environment is made anew when the interpreter changes or the checkout is moved.
+ID := $(shell $(PYTHON) tools/environment.py id)
+STAMPS := .venv/stamps/$(firstword $(ID))
+EXTENSION := src/memdata/_cmemdata$(lastword $(ID))
+RUN := .venv/bin/python
+C_SOURCES := $(wildcard src/_cmemdata/*.c src/_cmemdata/*.h)
+PYTHON_FOLDERS := src tests benchmarks examples tools setup.py
+
+.DEFAULT_GOAL := help
+.PHONY: help build test lint demo bench format clean
+.DELETE_ON_ERROR:
+
+help: ## show this text
+	@echo "make TARGET [PYTHON=python3.x] [ARGS=...]"
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' Makefile
+
+build: $(EXTENSION) ## build the C extension in place (see setup.py for switches)
+
+test: $(STAMPS)/test build ## run the tests
+	$(RUN) -m pytest $(ARGS)
+
+lint: $(STAMPS)/lint build ## check style, types, stubs and compiler warnings
+	$(RUN) -m ruff check $(PYTHON_FOLDERS)
+	$(RUN) -m ruff format --check $(PYTHON_FOLDERS)
+	$(RUN) -m clang_format --dry-run -Werror $(C_SOURCES)
+	$(RUN) -m mypy
+	$(RUN) -m mypy.stubtest memdata._cmemdata
+	tools/check_warnings $(RUN)
+
+demo: $(STAMPS)/demo build ## analyse one second of three gravitational-wave detectors
+	$(RUN) examples/gravitational_waves.py "$$($(RUN) tools/fetch_strain.py)" demo-output
+
+bench: build ## print the table of speeds
+	$(RUN) -m benchmarks $(ARGS)
+
+format: $(STAMPS)/lint ## lay out Python and C code
+	$(RUN) -m ruff check --fix-only --quiet $(PYTHON_FOLDERS)
+	$(RUN) -m ruff format $(PYTHON_FOLDERS)
+	$(RUN) -m clang_format -i $(C_SOURCES)
+
+clean: ## remove what was made, the environment too
+	rm -rf .venv .cache build dist demo-output src/*.egg-info src/memdata/*.so
+	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find $(PYTHON_FOLDERS) -name __pycache__ -prune -exec rm -rf {} +
+
+$(STAMPS)/base: pyproject.toml setup.py tools/environment.py
+	$(PYTHON) tools/environment.py base
+	@mkdir -p $(STAMPS) && touch $@
+
+$(STAMPS)/%: $(STAMPS)/base
+	$(PYTHON) tools/environment.py $*
+	@touch $@
+
+$(EXTENSION): $(C_SOURCES) setup.py | $(STAMPS)/base
+	$(RUN) setup.py --quiet build_ext --inplace
+	@touch $@
