@@ -8,8 +8,7 @@ ARGS ?=
 
 # The environment is made anew when the interpreter changes or the checkout is moved.
 ID := $(shell $(PYTHON) tools/environment.py id)
-STAMPS := .venv/stamps/$(firstword $(ID))
-EXTENSION := src/memdata/_cmemdata$(lastword $(ID))
+STAMPS := .venv/stamps/$(ID)
 RUN := .venv/bin/python
 C_SOURCES := $(wildcard src/_cmemdata/*.c src/_cmemdata/*.h)
 PYTHON_FOLDERS := src tests benchmarks examples tools setup.py
@@ -22,7 +21,8 @@ help: ## show this text
 	@echo "make TARGET [PYTHON=python3.x] [ARGS=...]"
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' Makefile
 
-build: $(EXTENSION) ## build the C extension in place (see setup.py for switches)
+build: $(STAMPS)/base ## build the C extension in place (see setup.py for switches)
+	@$(RUN) setup.py --quiet build_ext --inplace
 
 test: $(STAMPS)/test build ## run the tests
 	$(RUN) -m pytest $(ARGS)
@@ -57,8 +57,4 @@ $(STAMPS)/base: pyproject.toml setup.py tools/environment.py
 
 $(STAMPS)/%: $(STAMPS)/base
 	$(PYTHON) tools/environment.py $*
-	@touch $@
-
-$(EXTENSION): $(C_SOURCES) setup.py | $(STAMPS)/base
-	$(RUN) setup.py --quiet build_ext --inplace
 	@touch $@

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import sysconfig
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -62,6 +63,9 @@ class BuildExt(build_ext):
 
     def build_extensions(self) -> None:
         """Compile and link, anew if a switch or the compiler differs from last time."""
+        if self.editable_mode:
+            # pip builds in a temporary folder; keep the object files where `--inplace` has them.
+            self.build_temp = f"build/temp.{self.plat_name}-{sys.implementation.cache_tag}"
         # Interpreters are configured with a compiler's full name; some machines have only gcc.
         if "CC" not in os.environ and not shutil.which(self.compiler.compiler_so[0]):
             self.use_compiler("gcc")

@@ -1,7 +1,6 @@
 """Make the virtual environment that `make` works in; called by the Makefile.
 
-    python3 tools/environment.py id             print what tells environments apart, and the
-                                                extension's file name suffix
+    python3 tools/environment.py id             print what tells environments apart
     python3 tools/environment.py base           interpreter, build tools, memdata (editable)
     python3 tools/environment.py test|lint|...  also what this extra or dependency group asks for
 
@@ -74,10 +73,18 @@ def complete_interpreter():
         fail(f"missing: {things}; as root run: apt-get install {' '.join(packages)}")
     say(f"missing: {things}; installing {' '.join(packages)}")
     environment = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
-    apt_get = ["apt-get", "-qq", "-o", "Dpkg::Use-Pty=0"]
-    install = [*apt_get, "install", "--yes", "--no-install-recommends", *packages]
-    for command in ([*apt_get, "update"], install):
-        if subprocess.call(command, env=environment, stdin=subprocess.DEVNULL) != 0:
+    install = ["apt-get", "install", "--quiet", "--yes", "--no-install-recommends", *packages]
+    for command in (["apt-get", "update", "--quiet"], install):
+        done = subprocess.run(
+            command,
+            check=False,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        if done.returncode != 0:
+            sys.stdout.buffer.write(done.stdout)
             fail(f"this failed: {' '.join(command)}")
 
 
@@ -127,7 +134,7 @@ def main():
     os.chdir(Path(__file__).resolve().parent.parent)
     purpose = sys.argv[1]
     if purpose == "id":
-        print(identity(), sysconfig.get_config_var("EXT_SUFFIX"))
+        print(identity())
     elif purpose == "base":
         make_base()
     else:
