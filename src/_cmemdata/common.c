@@ -1,0 +1,521 @@
+/* MemDatasetCommon: a dataset whose data are one ndarray, the same on every rank.
+
+   Indexing is NumPy's own: `d[idx]` is `d.data[idx]`, so a basic slice is a view of the stored
+   data. The array may instead be somebody's null dataspace (h5py.Empty): an object whose shape is
+   None. It is handed out for `d[()]` and `d[...]`, as h5py does. */
+#include "arrays.h"
+#include "attrs.h"
+#include "dataset.h"
+#include "npyapi.h"
+
+/* The ndarray, borrowed; NULL with TypeError for a null dataspace. */
+static PyArrayObject *
+common_array(PyObject *self)
+{
+    DatasetBody *body = dataset_body((Dataset *)self);
+    if (body == NULL) {
+        return NULL;
+    }
+    if (!PyArray_Check(body->array)) {
+        PyErr_SetString(PyExc_TypeError, "a dataset with a null dataspace has no elements");
+        return NULL;
+    }
+    return (PyArrayObject *)body->array;
+}
+
+/* ---- indexing ---- */
+
+static PyObject *
+common_subscript(PyObject *self, PyObject *key)
+{
+    DatasetBody *body = dataset_body((Dataset *)self);
+    if (body == NULL) {
+        return NULL;
+    }
+    if (PyArray_Check(body->array)) {
+        return PyObject_GetItem(body->array, key);
+    }
+    if (key == Py_Ellipsis || (PyTuple_Check(key) && PyTuple_GET_SIZE(key) == 0)) {
+        return Py_NewRef(body->array);
+    }
+    return PyErr_Format(PyExc_ValueError,
+                        "a null dataspace can be read with () or ... only, not %R", key);
+}
+
+static int
+common_ass_subscript(PyObject *self, PyObject *key, PyObject *value)
+{
+    PyArrayObject *array = common_array(self);
+    if (array == NULL) {
+        return -1;
+    }
+    return value != NULL ? PyObject_SetItem((PyObject *)array, key, value)
+                         : PyObject_DelItem((PyObject *)array, key);
+}
+
+static Py_ssize_t
+common_length(PyObject *self)
+{
+    PyArrayObject *array = common_array(self);
+    return array != NULL ? PyObject_Size((PyObject *)array) : -1;
+}
+
+static PyObject *
+common_iter(PyObject *self)
+{
+    PyArrayObject *array = common_array(self);
+    return array != NULL ? PyObject_GetIter((PyObject *)array) : NULL;
+}
+
+static int
+common_contains(PyObject *self, PyObject *value)
+{
+    PyArrayObject *array = common_array(self);
+    return array != NULL ? PySequence_Contains((PyObject *)array, value) : -1;
+}
+
+/* ---- properties ---- */
+
+static PyObject *
+common_get_data(PyObject *self, void *Py_UNUSED(closure))
+{
+    DatasetBody *body = dataset_body((Dataset *)self);
+    return body != NULL ? Py_NewRef(body->array) : NULL;
+}
+
+static PyObject *
+common_get_shape(PyObject *self, void *Py_UNUSED(closure))
+{
+    DatasetBody *body = dataset_body((Dataset *)self);
+    if (body == NULL || !PyArray_Check(body->array)) {
+        return body != NULL ? Py_NewRef(Py_None) : NULL;
+    }
+    PyArrayObject *array = (PyArrayObject *)body->array;
+    return PyArray_IntTupleFromIntp(PyArray_NDIM(array), PyArray_DIMS(array));
+}
+
+static PyObject *
+common_get_dtype(PyObject *self, void *Py_UNUSED(closure))
+{
+    DatasetBody *body = dataset_body((Dataset *)self);
+    if (body == NULL) {
+        return NULL;
+    }
+    if (PyArray_Check(body->array)) {
+        return Py_NewRef((PyObject *)PyArray_DESCR((PyArrayObject *)body->array));
+    }
+    return PyObject_GetAttr(body->array, state_of(self)->str_dtype);
+}
+
+static PyObject *
+common_get_ndim(PyObject *self, void *Py_UNUSED(closure))
+{
+    PyArrayObject *array = common_array(self);
+    return array != NULL ? PyLong_FromLong(PyArray_NDIM(array)) : NULL;
+}
+
+static PyObject *
+common_get_size(PyObject *self, void *Py_UNUSED(closure))
+{
+    PyArrayObject *array = common_array(self);
+    return array != NULL ? PyLong_FromSsize_t(PyArray_SIZE(array)) : NULL;
+}
+
+static PyObject *
+common_get_nbytes(PyObject *self, void *Py_UNUSED(closure))
+{
+    PyArrayObject *array = common_array(self);
+    return array != NULL ? PyLong_FromSsize_t(PyArray_NBYTES(array)) : NULL;
+}
+
+static PyObject *
+common_get_constant(PyObject *Py_UNUSED(self), void *closure)
+{
+    return Py_NewRef(closure != NULL ? Py_True : Py_False);
+}
+
+static PyObject *
+common_get_comm(PyObject *Py_UNUSED(self), void *Py_UNUSED(closure))
+{
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+common_get_chunks(PyObject *self, void *Py_UNUSED(closure))
+{
+    DatasetBody *body = dataset_body((Dataset *)self);
+    return body != NULL ? or_none(body->chunks) : NULL;
+}
+
+static int
+common_set_chunks(PyObject *self, PyObject *value, void *Py_UNUSED(closure))
+{
+    DatasetBody *body = dataset_body((Dataset *)self);
+    return body != NULL ? body_set_chunks(body, value) : -1;
+}
+
+static PyObject *
+common_get_compression(PyObject *self, void *Py_UNUSED(closure))
+{
+    DatasetBody *body = dataset_body((Dataset *)self);
+    return body != NULL ? or_none(body->compression) : NULL;
+}
+
+static int
+common_set_compression(PyObject *self, PyObject *value, void *Py_UNUSED(closure))
+{
+    DatasetBody *body = dataset_body((Dataset *)self);
+    if (body != NULL) {
+        body_set_compression(body, value, Py_XNewRef(body->compression_opts));
+        Py_XDECREF(body->compression_opts);
+    }
+    return body != NULL ? 0 : -1;
+}
+
+static PyObject *
+common_get_compression_opts(PyObject *self, void *Py_UNUSED(closure))
+{
+    DatasetBody *body = dataset_body((Dataset *)self);
+    return body != NULL ? or_none(body->compression_opts) : NULL;
+}
+
+static int
+common_set_compression_opts(PyObject *self, PyObject *value, void *Py_UNUSED(closure))
+{
+    DatasetBody *body = dataset_body((Dataset *)self);
+    if (body != NULL) {
+        body_set_compression(body, Py_XNewRef(body->compression), value);
+        Py_XDECREF(body->compression);
+    }
+    return body != NULL ? 0 : -1;
+}
+
+/* ---- for NumPy ---- */
+
+PyDoc_STRVAR(common_array_doc,
+"__array__($self, /, dtype=None, copy=None)\n--\n\n"
+"The data as an ndarray: the stored array itself unless a copy or another dtype is asked for.");
+
+static PyObject *
+common_dunder_array(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    PyArrayObject *array = common_array(self);
+    if (array == NULL) {
+        return NULL;
+    }
+    PyObject *dtype = nargs > 0 ? args[0] : Py_None;
+    PyObject *copy = nargs > 1 ? args[1] : Py_None;
+    Py_ssize_t nkw = kwnames != NULL ? PyTuple_GET_SIZE(kwnames) : 0;
+    if (nargs > 2) {
+        return PyErr_Format(PyExc_TypeError, "__array__() takes at most 2 arguments, got %zd",
+                            nargs);
+    }
+    for (Py_ssize_t i = 0; i < nkw; i++) {
+        PyObject *name = PyTuple_GET_ITEM(kwnames, i);
+        if (PyUnicode_CompareWithASCIIString(name, "dtype") == 0) {
+            dtype = args[nargs + i];
+        }
+        else if (PyUnicode_CompareWithASCIIString(name, "copy") == 0) {
+            copy = args[nargs + i];
+        }
+        else {
+            return PyErr_Format(PyExc_TypeError, "__array__() got an unexpected keyword %R", name);
+        }
+    }
+    if (dtype == Py_None && (copy == Py_None || copy == Py_False)) {
+        return Py_NewRef((PyObject *)array);
+    }
+    PyArray_Descr *descr = NULL;
+    if (!PyArray_DescrConverter2(dtype, &descr)) {
+        return NULL;
+    }
+    int must_copy = copy == Py_None ? 0 : PyObject_IsTrue(copy);
+    bool same = descr == NULL || PyArray_EquivTypes(descr, PyArray_DESCR(array));
+    PyObject *result = NULL;
+    if (must_copy == 0 && copy != Py_None && !same) {
+        PyErr_Format(PyExc_ValueError, "the data are %R: %R needs a copy, which copy=False forbids",
+                     PyArray_DESCR(array), descr);
+    }
+    else if (must_copy == 0 && same) {
+        result = Py_NewRef((PyObject *)array);
+    }
+    else if (must_copy >= 0) {
+        if (descr == NULL) {
+            descr = (PyArray_Descr *)Py_NewRef((PyObject *)PyArray_DESCR(array));
+        }
+        return PyArray_FromArray(array, descr,
+                                 NPY_ARRAY_FORCECAST | NPY_ARRAY_ENSURECOPY); /* steals */
+    }
+    Py_XDECREF(descr);
+    return result;
+}
+
+/* ---- making one ---- */
+
+/* A body around `array` with checked chunks; new reference. */
+static DatasetBody *
+common_body(module_state *state, PyObject *array, PyObject *chunks, PyObject *compression,
+            PyObject *options)
+{
+    DatasetBody *body = array != NULL ? body_new(state, array) : NULL;
+    if (body != NULL) {
+        if (body_set_chunks(body, chunks) < 0) {
+            Py_DECREF(body);
+            return NULL;
+        }
+        body_set_compression(body, compression, options);
+    }
+    return body;
+}
+
+/* Take chunks and compression out of a copy of kwargs; the rest is the place. */
+typedef struct {
+    PyObject *chunks, *compression, *options, *place;
+} common_keywords;
+
+static int
+take_keyword(PyObject *kwargs, const char *name, PyObject **value)
+{
+    PyObject *key = PyUnicode_InternFromString(name);
+    if (key == NULL) {
+        return -1;
+    }
+    PyObject *found = NULL;
+    int there = dict_get(kwargs, key, &found);
+    if (there == 1) {
+        if (*value != NULL) {
+            PyErr_Format(PyExc_TypeError, "got several values for the argument %R", key);
+            there = -1;
+            Py_DECREF(found);
+        }
+        else {
+            *value = found;
+            there = PyDict_DelItem(kwargs, key);
+        }
+    }
+    Py_DECREF(key);
+    return there < 0 ? -1 : 0;
+}
+
+static void
+common_keywords_clear(common_keywords *given)
+{
+    Py_CLEAR(given->chunks);
+    Py_CLEAR(given->compression);
+    Py_CLEAR(given->options);
+    Py_CLEAR(given->place);
+}
+
+/* Arguments that come before the shared ones are `first`, `count` of them, by position or name. */
+static int
+common_keywords_parse(PyObject *args, PyObject *kwargs, const char *const *first, PyObject **values,
+                      Py_ssize_t count, common_keywords *given)
+{
+    const char *shared[] = {"chunks", "compression", "compression_opts"};
+    PyObject **places[] = {&given->chunks, &given->compression, &given->options};
+    Py_ssize_t nargs = PyTuple_GET_SIZE(args);
+    if (nargs > count + 3) {
+        PyErr_Format(PyExc_TypeError, "expected at most %zd positional arguments, got %zd",
+                     count + 3, nargs);
+        return -1;
+    }
+    given->place = kwargs != NULL ? PyDict_Copy(kwargs) : PyDict_New();
+    if (given->place == NULL) {
+        return -1;
+    }
+    for (Py_ssize_t i = 0; i < count + 3; i++) {
+        PyObject **place = i < count ? &values[i] : places[i - count];
+        const char *name = i < count ? first[i] : shared[i - count];
+        if (i < nargs) {
+            *place = Py_NewRef(PyTuple_GET_ITEM(args, i));
+        }
+        if (take_keyword(given->place, name, place) < 0) {
+            return -1;
+        }
+        if (i < count && *place == NULL) {
+            PyErr_Format(PyExc_TypeError, "missing the argument '%s'", name);
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int
+common_init_slot(PyObject *self, PyObject *args, PyObject *kwargs)
+{
+    static const char *const first[] = {"shape", "dtype"};
+    module_state *state = state_of(self);
+    common_keywords given = {NULL, NULL, NULL, NULL};
+    PyObject *values[2] = {NULL, NULL}, *array = NULL;
+    int done = common_keywords_parse(args, kwargs, first, values, 2, &given);
+    if (done == 0) {
+        done = object_init_keywords((MemObject *)self, given.place);
+    }
+    if (done == 0) {
+        array = array_for(state, values[0], values[1], NULL);
+        DatasetBody *body =
+            common_body(state, array, given.chunks, given.compression, given.options);
+        if (body != NULL) {
+            Py_XSETREF(((Dataset *)self)->body, body);
+        }
+        done = body != NULL ? 0 : -1;
+    }
+    Py_XDECREF(array);
+    Py_XDECREF(values[0]);
+    Py_XDECREF(values[1]);
+    common_keywords_clear(&given);
+    return done;
+}
+
+PyDoc_STRVAR(from_numpy_array_doc,
+"from_numpy_array($type, /, data, chunks=None, compression=None, compression_opts=None, **kw)\n"
+"--\n\n"
+"A dataset around an existing array; the memory is shared, nothing is copied.\n\n"
+"Parameters\n----------\n"
+"data : numpy.ndarray\n    Becomes the dataset's data. Or an `h5py.Empty`: a null dataspace.\n"
+"chunks : tuple of int or None\n    One length per axis, cut down to the axis.\n"
+"compression, compression_opts\n    Filter and options for saving, as h5py takes them.\n"
+"**kw\n    `storage_root` and `name`.\n\n"
+"Raises\n------\n"
+"TypeError\n    `data` is not an ndarray.\n"
+"ValueError\n    The chunks do not fit the shape.\n\n"
+"Examples\n--------\n"
+">>> import numpy as np\n"
+">>> from memdata import MemDatasetCommon\n"
+">>> a = np.zeros(3)\n"
+">>> d = MemDatasetCommon.from_numpy_array(a)\n"
+">>> a[0] = 1.0\n"
+">>> print(d[0])\n"
+"1.0\n");
+
+static PyObject *
+common_from_numpy_array(PyObject *cls, PyObject *args, PyObject *kwargs)
+{
+    static const char *const first[] = {"data"};
+    PyTypeObject *type = (PyTypeObject *)cls;
+    module_state *state = state_of_type(type);
+    common_keywords given = {NULL, NULL, NULL, NULL};
+    PyObject *data = NULL, *array = NULL, *self = NULL;
+    if (common_keywords_parse(args, kwargs, first, &data, 1, &given) < 0) {
+        goto done;
+    }
+    if (PyArray_Check(data)) {
+        array = array_for(state, NULL, NULL, data);
+    }
+    else if (is_null_dataspace(state, data) == 1) {
+        array = Py_NewRef(data);
+    }
+    else if (!PyErr_Occurred()) {
+        PyErr_Format(PyExc_TypeError, "data must be a numpy.ndarray, not %.200s",
+                     Py_TYPE(data)->tp_name);
+    }
+    self = dataset_around(
+        type, common_body(state, array, given.chunks, given.compression, given.options));
+    if (self != NULL && object_init_keywords((MemObject *)self, given.place) < 0) {
+        Py_CLEAR(self);
+    }
+done:
+    Py_XDECREF(data);
+    Py_XDECREF(array);
+    common_keywords_clear(&given);
+    return self;
+}
+
+static PyObject *
+common_repr(PyObject *self)
+{
+    PyObject *name = object_name((MemObject *)self);
+    PyObject *shape = name != NULL ? common_get_shape(self, NULL) : NULL;
+    PyObject *dtype = shape != NULL ? common_get_dtype(self, NULL) : NULL;
+    PyObject *type = dtype != NULL ? PyObject_Repr(dtype) : NULL;
+    PyObject *text = NULL;
+    if (type != NULL) {
+        text =
+            PyUnicode_FromFormat("<memh5 common dataset %R: shape %R, type %R>", name, shape, type);
+    }
+    Py_XDECREF(shape);
+    Py_XDECREF(dtype);
+    Py_XDECREF(type);
+    return text;
+}
+
+/* ---- the type ---- */
+
+PyDoc_STRVAR(common_doc,
+"MemDatasetCommon(shape, dtype, chunks=None, compression=None, compression_opts=None, **kw)\n"
+"--\n\n"
+"A dataset in memory that is the same on every rank: an ndarray with attributes.\n\n"
+"Indexing is NumPy's: a basic slice is a view of the stored data.\n\n"
+"Parameters\n----------\n"
+"shape : int or tuple of int\n    Shape; the data are zero.\n"
+"dtype : data-type\n    Type of the elements.\n"
+"chunks : tuple of int or None\n    Chunk shape for saving: one length per axis, cut down to it.\n"
+"compression, compression_opts\n    Filter and options for saving, as h5py takes them.\n"
+"**kw\n    `storage_root` and `name`.\n\n"
+"Raises\n------\n"
+"ValueError\n    The chunks do not fit the shape.\n\n"
+"Examples\n--------\n"
+">>> from memdata import MemDatasetCommon\n"
+">>> d = MemDatasetCommon((4, 5), \"f4\", chunks=(4, 100), name=\"/x\")\n"
+">>> d\n"
+"<memh5 common dataset '/x': shape (4, 5), type \"dtype('float32')\">\n"
+">>> d.chunks\n"
+"(4, 5)\n");
+
+static PyGetSetDef common_getset[] = {
+    {"data", common_get_data, NULL, "The ndarray itself, not a copy.", NULL},
+    {"local_data", common_get_data, NULL, "The ndarray itself: all of it is on this rank.", NULL},
+    {"shape", common_get_shape, NULL, "Shape; None for a null dataspace.", NULL},
+    {"dtype", common_get_dtype, NULL, "Type of the elements.", NULL},
+    {"ndim", common_get_ndim, NULL, "Number of axes.", NULL},
+    {"size", common_get_size, NULL, "Number of elements.", NULL},
+    {"nbytes", common_get_nbytes, NULL, "Bytes of the elements.", NULL},
+    {"common", common_get_constant, NULL, "True: the same on every rank.", "yes"},
+    {"distributed", common_get_constant, NULL, "False: the same on every rank.", NULL},
+    {"comm", common_get_comm, NULL, "None: no communicator.", NULL},
+    {"chunks", common_get_chunks, common_set_chunks,
+     "Chunk shape for saving: None, or one length per axis. Settable.", NULL},
+    {"compression", common_get_compression, common_set_compression, "Filter for saving. Settable.",
+     NULL},
+    {"compression_opts", common_get_compression_opts, common_set_compression_opts,
+     "Options of the filter. Settable.", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyMethodDef common_methods[] = {
+    {"from_numpy_array", SLOT_FUNC(PyCFunctionWithKeywords, common_from_numpy_array),
+     METH_VARARGS | METH_KEYWORDS | METH_CLASS, from_numpy_array_doc},
+    {"__array__", SLOT_FUNC(_PyCFunctionFastWithKeywords, common_dunder_array),
+     METH_FASTCALL | METH_KEYWORDS, common_array_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot common_slots[] = {
+    {Py_tp_doc, (void *)common_doc},
+    {Py_tp_init, SLOT_FUNC(initproc, common_init_slot)},
+    {Py_tp_dealloc, SLOT_FUNC(destructor, dataset_dealloc)},
+    {Py_tp_traverse, SLOT_FUNC(traverseproc, dataset_traverse)},
+    {Py_tp_clear, SLOT_FUNC(inquiry, dataset_clear)},
+    {Py_tp_repr, SLOT_FUNC(reprfunc, common_repr)},
+    {Py_tp_iter, SLOT_FUNC(getiterfunc, common_iter)},
+    {Py_tp_getset, common_getset},
+    {Py_tp_methods, common_methods},
+    {Py_mp_subscript, SLOT_FUNC(binaryfunc, common_subscript)},
+    {Py_mp_ass_subscript, SLOT_FUNC(objobjargproc, common_ass_subscript)},
+    {Py_mp_length, SLOT_FUNC(lenfunc, common_length)},
+    {Py_sq_contains, SLOT_FUNC(objobjproc, common_contains)},
+    {0, NULL},
+};
+
+static PyType_Spec common_spec = {
+    .name = "memdata.MemDatasetCommon",
+    .basicsize = sizeof(Dataset),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    .slots = common_slots,
+};
+
+int
+common_init(PyObject *module, module_state *state)
+{
+    return add_type(module, &common_spec, state->dataset_type, &state->common_type);
+}

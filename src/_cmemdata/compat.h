@@ -1,0 +1,38 @@
+/* CPython 3.11 to 3.15 behind one set of names. Every C file of memdata that needs Python starts here. */
+#ifndef MEMDATA_COMPAT_H
+#define MEMDATA_COMPAT_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <stdbool.h>
+
+#if PY_VERSION_HEX < 0x030C0000
+#include <structmember.h>
+#define Py_T_PYSSIZET T_PYSSIZET
+#define Py_READONLY READONLY
+#endif
+
+/* A look-up in a type's method resolution order: no descriptor call, no error, a borrowed
+   reference. NumPy and Cython rely on it being exported too. */
+static inline PyObject *
+type_lookup(PyTypeObject *type, PyObject *name)
+{
+    return _PyType_Lookup(type, name);
+}
+
+/* 1: *value is a new reference; 0: missing; -1: error. Keys are nearly always exact str. */
+static inline int
+dict_get(PyObject *dict, PyObject *key, PyObject **value)
+{
+#if PY_VERSION_HEX >= 0x030D0000
+    return PyDict_GetItemRef(dict, key, value);
+#else
+    *value = Py_XNewRef(PyDict_GetItemWithError(dict, key));
+    return *value != NULL ? 1 : PyErr_Occurred() ? -1 : 0;
+#endif
+}
+
+/* Let the compiler check that a slot function is what the slot wants, then forget its type. */
+#define SLOT_FUNC(type, function) ((void *)(type)(function))
+
+#endif

@@ -1,0 +1,255 @@
+/* A copy is of one moment, while other threads may change the tree. So it has two passes:
+
+       1. fork   the nodes are made, sharing arrays and attribute values. No Python code runs and the
+                 GIL stays: reference counts only, and the cyclic collector is held off.
+       2. own    each fork gets its own array and attribute values. This may run Python code
+                 (deepcopy of objects) and releases the GIL for large arrays.
+
+   What the copy replaces in the target is let go last, for the same reason. */
+#include "copytree.h"
+#include "attrs.h"
+#include "dataset.h"
+#include "storage.h"
+
+typedef struct {
+    module_state *state;
+    const copy_options *options;
+    PyObject *bodies;   /* list: forked bodies */
+    PyObject *attrs;    /* list: forked attributes of groups */
+    PyObject *replaced; /* list: what was in the target */
+} copy_run;
+
+static int
+option_has(PyObject *set, PyObject *path)
+{
+    return set != NULL ? PySequence_Contains(set, path) : 0;
+}
+
+/* The stored dataset for the target; new reference. `path` is NULL when no option needs it. */
+static PyObject *
+fork_dataset(copy_run *run, PyObject *stored, PyObject *name, PyObject *parent, PyObject *path)
+{
+    int shared = run->options->shallow ? 1 : path ? option_has(run->options->shared, path) : 0;
+    if (shared != 0 || ((Dataset *)stored)->body == NULL) {
+        return shared < 0 ? NULL : Py_NewRef(stored);
+    }
+    DatasetBody *body = body_fork(run->state, ((Dataset *)stored)->body);
+    if (body == NULL) {
+        return NULL;
+    }
+    PyObject *copy = NULL, *data = NULL;
+    if (path != NULL && run->options->replaced != NULL &&
+        dict_get(run->options->replaced, path, &data) == 1) {
+        Py_SETREF(body->array, data);
+        PyObject *chunks = Py_XNewRef(body->chunks);
+        Py_CLEAR(body->chunks);
+        if (body_set_chunks(body, chunks) < 0) {
+            PyErr_Clear(); /* fewer axes than before: the chunks mean nothing any more */
+        }
+        Py_XDECREF(chunks);
+    }
+    int kept = 0;
+    if (data != NULL) {
+        kept = body->attrs != NULL ? PyList_Append(run->attrs, body->attrs) : 0;
+    }
+    else {
+        kept = PyList_Append(run->bodies, (PyObject *)body);
+    }
+    if (kept == 0) {
+        copy = dataset_around(Py_TYPE(stored), (DatasetBody *)Py_NewRef((PyObject *)body));
+    }
+    if (copy != NULL) {
+        ((MemObject *)copy)->prefix = Py_NewRef(parent);
+        ((MemObject *)copy)->tail = Py_NewRef(name);
+    }
+    Py_DECREF(body);
+    return copy;
+}
+
+static int
+fork_attrs(copy_run *run, PyObject *source, PyObject *target)
+{
+    PyObject *attrs = ((Storage *)source)->attrs;
+    if (attrs == NULL || PyDict_GET_SIZE(attrs) == 0) {
+        return 0;
+    }
+    Storage *into = (Storage *)target;
+    PyObject *fork = attrs_fork(run->state, attrs);
+    if (fork == NULL) {
+        return -1;
+    }
+    int done = PyList_Append(run->attrs, fork);
+    if (done == 0 && into->attrs != NULL) {
+        done = PyDict_Update(into->attrs, fork);
+        if (done == 0) { /* the values that come in are to be owned; the rest is the target's */
+            done =
+                PyList_SetItem(run->attrs, PyList_GET_SIZE(run->attrs) - 1, Py_NewRef(into->attrs));
+        }
+    }
+    else if (done == 0) {
+        into->attrs = Py_NewRef(fork);
+    }
+    Py_DECREF(fork);
+    return done;
+}
+
+static int fork_children(copy_run *run, PyObject *source, PyObject *target, PyObject *path);
+
+/* One child: what the target gets under its name. */
+static PyObject *
+fork_child(copy_run *run, PyObject *child, PyObject *name, PyObject *target, PyObject *parent,
+           PyObject *path)
+{
+    if (is_dataset(run->state, child)) {
+        bool look = run->options->shared != NULL || run->options->replaced != NULL;
+        return fork_dataset(run, child, name, parent, look ? path : NULL);
+    }
+    if (!is_storage(run->state, child)) {
+        return Py_NewRef(child); /* not ours: somebody put it into the dict */
+    }
+    PyObject *group = NULL;
+    int there = dict_get(target, name, &group);
+    if (there < 0) {
+        return NULL;
+    }
+    if (there == 1 && !is_storage(run->state, group)) {
+        Py_CLEAR(group);
+    }
+    if (group == NULL) {
+        group = storage_new(run->state);
+    }
+    if (group != NULL && fork_children(run, child, group, path) < 0) {
+        Py_CLEAR(group);
+    }
+    return group;
+}
+
+static int
+fork_children(copy_run *run, PyObject *source, PyObject *target, PyObject *path)
+{
+    if (fork_attrs(run, source, target) < 0) {
+        return -1;
+    }
+    PyObject *names = PyDict_Keys(source);
+    if (names == NULL || (run->options->sort && PyList_Sort(names) < 0) ||
+        Py_EnterRecursiveCall(" while copying a tree")) {
+        Py_XDECREF(names);
+        return -1;
+    }
+    int done = 0;
+    for (Py_ssize_t i = 0; done == 0 && i < PyList_GET_SIZE(names); i++) {
+        PyObject *name = PyList_GET_ITEM(names, i), *child, *old = NULL;
+        if (dict_get(source, name, &child) != 1) {
+            done = PyErr_Occurred() ? -1 : 0;
+            continue;
+        }
+        PyObject *child_path = join_names(path, name);
+        PyObject *copy =
+            child_path != NULL ? fork_child(run, child, name, target, path, child_path) : NULL;
+        done = copy != NULL ? dict_get(target, name, &old) : -1;
+        if (done == 1) {
+            done = PyList_Append(run->replaced, old);
+            Py_DECREF(old);
+        }
+        if (done == 0) {
+            done = PyDict_SetItem(target, name, copy);
+        }
+        Py_XDECREF(copy);
+        Py_XDECREF(child_path);
+        Py_DECREF(child);
+    }
+    Py_LeaveRecursiveCall();
+    Py_DECREF(names);
+    return done;
+}
+
+static int
+own_all(copy_run *run)
+{
+    PyObject *memo = run->options->memo;
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(run->attrs); i++) {
+        if (attrs_own(run->state, PyList_GET_ITEM(run->attrs, i), memo) < 0) {
+            return -1;
+        }
+    }
+    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(run->bodies); i++) {
+        DatasetBody *body = (DatasetBody *)PyList_GET_ITEM(run->bodies, i);
+        if (body_own(run->state, body, 'A', memo) < 0 ||
+            (body->attrs != NULL && PyList_Append(run->attrs, body->attrs) < 0)) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+PyObject *
+copy_tree(module_state *state, PyObject *source, PyObject *target, const copy_options *options)
+{
+    copy_run run = {state, options, PyList_New(0), PyList_New(0), PyList_New(0)};
+    int done = -1;
+    if (run.bodies != NULL && run.attrs != NULL && run.replaced != NULL) {
+        int collecting = PyGC_Disable();
+        done = fork_children(&run, source, target, state->slash);
+        if (collecting) {
+            PyGC_Enable();
+        }
+    }
+    if (done == 0) {
+        done = own_all(&run);
+    }
+    Py_XDECREF(run.bodies);
+    Py_XDECREF(run.replaced);
+    if (done < 0) {
+        Py_CLEAR(run.attrs);
+    }
+    return run.attrs;
+}
+
+PyDoc_STRVAR(copy_tree_doc,
+"copy_tree(source, target, *, sort=False, shallow=False, shared=None, replaced=None)\n--\n\n"
+"Copy everything below one node, and its attributes, into another.\n\n"
+"The copy is of one moment, whatever other threads do to the source meanwhile.\n\n"
+"Parameters\n----------\n"
+"source, target : _Storage\n    Groups of the target are filled up, datasets replaced.\n"
+"sort : bool\n    Copy children in sorted order.\n"
+"shallow : bool\n    Put the source's dataset objects themselves into the target.\n"
+"shared : set of str or None\n    Paths (\"/a/b\", from `source`) of datasets to share like that.\n"
+"replaced : dict of str to numpy.ndarray or None\n"
+"    Arrays to use in place of a copy of the data, by path.\n\n"
+"Returns\n-------\n"
+"list of MemAttrs\n    The attributes of the copies that are not empty.\n");
+
+static PyObject *
+copy_tree_function(PyObject *module, PyObject *args, PyObject *kwargs)
+{
+    static char *keywords[] = {"source", "target", "sort", "shallow", "shared", "replaced", NULL};
+    module_state *state = state_of_module(module);
+    PyObject *source, *target, *shared = Py_None, *replaced = Py_None;
+    int sort = 0, shallow = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!O!|$ppOO:copy_tree", keywords,
+                                     state->storage_type, &source, state->storage_type, &target,
+                                     &sort, &shallow, &shared, &replaced)) {
+        return NULL;
+    }
+    if (replaced != Py_None && !PyDict_Check(replaced)) {
+        return PyErr_Format(PyExc_TypeError, "replaced must be a dict or None, not %.200s",
+                            Py_TYPE(replaced)->tp_name);
+    }
+    return copy_tree(state, source, target,
+                     &(copy_options){.sort = sort,
+                                     .shallow = shallow,
+                                     .shared = shared != Py_None ? shared : NULL,
+                                     .replaced = replaced != Py_None ? replaced : NULL});
+}
+
+static PyMethodDef copytree_functions[] = {
+    {"copy_tree", SLOT_FUNC(PyCFunctionWithKeywords, copy_tree_function),
+     METH_VARARGS | METH_KEYWORDS, copy_tree_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+int
+copytree_init(PyObject *module)
+{
+    return PyModule_AddFunctions(module, copytree_functions);
+}

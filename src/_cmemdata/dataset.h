@@ -1,0 +1,38 @@
+/* MemDataset and MemDatasetCommon: handles on datasets, and the objects stored in a tree. */
+#ifndef MEMDATA_DATASET_H
+#define MEMDATA_DATASET_H
+
+#include "body.h"
+#include "object.h"
+
+typedef struct {
+    MemObject object;  /* a stored dataset has no root */
+    DatasetBody *body; /* NULL before __init__ */
+} Dataset;
+
+static inline bool
+is_dataset(module_state *state, PyObject *object)
+{
+    return Py_IS_TYPE(object, state->common_type) ||
+           PyObject_TypeCheck(object, state->dataset_type);
+}
+
+/* The body, or NULL with RuntimeError when `__init__` was not called. Borrowed. */
+DatasetBody *dataset_body(Dataset *self);
+
+/* A dataset of `type` around `body`, with no tree and no name. Takes the reference to `body`,
+   which may be NULL with an error set. */
+PyObject *dataset_around(PyTypeObject *type, DatasetBody *body);
+
+/* A handle on `stored` (its class, its body) with a place in a tree. */
+PyObject *dataset_handle(PyObject *stored, PyObject *root, PyObject *prefix, PyObject *tail);
+
+/* 1 when attributes, data, chunks and compression are equal, wherever the two live. */
+int dataset_contents_equal(PyObject *a, PyObject *b);
+
+/* For subtypes. */
+int dataset_traverse(PyObject *self, visitproc visit, void *arg);
+int dataset_clear(PyObject *self);
+void dataset_dealloc(PyObject *self); /* the whole object, type included */
+
+#endif

@@ -1,0 +1,351 @@
+/* What keys(), values() and items() of a group return, and the iterators over the last two.
+
+   Views are alive: they show the group as it is. An iterator goes over the names of the moment it
+   was made and leaves out what has gone since. Where the class overrides indexing, that is called. */
+#include "group.h"
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *group;
+    view_kind kind;
+} GroupView;
+
+typedef struct {
+    PyObject_HEAD
+    PyObject *group;
+    PyObject *node;  /* the group's _Storage; NULL: ask the group's own indexing */
+    PyObject *names; /* list; NULL: exhausted */
+    Py_ssize_t next;
+    view_kind kind; /* VIEW_VALUES or VIEW_ITEMS */
+} GroupIter;
+
+PyObject *
+group_view_new(module_state *state, PyObject *group, view_kind kind)
+{
+    GroupView *view = PyObject_GC_New(GroupView, state->group_view_type);
+    if (view != NULL) {
+        view->group = Py_NewRef(group);
+        view->kind = kind;
+        PyObject_GC_Track(view);
+    }
+    return (PyObject *)view;
+}
+
+/* ---- iterators ---- */
+
+static PyObject *
+group_iter_new(module_state *state, PyObject *group, view_kind kind)
+{
+    PyObject *names = group_names(group);
+    PyObject *node = names != NULL ? group_node(state, (Group *)group) : NULL;
+    if (names == NULL || (node == NULL && PyErr_Occurred())) {
+        Py_XDECREF(names);
+        return NULL;
+    }
+    GroupIter *iterator = PyObject_GC_New(GroupIter, state->group_iter_type);
+    if (iterator == NULL) {
+        Py_DECREF(names);
+        return NULL;
+    }
+    iterator->group = Py_NewRef(group);
+    iterator->node = group_indexing_is_ours(group) ? Py_XNewRef(node) : NULL;
+    iterator->names = names;
+    iterator->next = 0;
+    iterator->kind = kind;
+    PyObject_GC_Track(iterator);
+    return (PyObject *)iterator;
+}
+
+static PyObject *
+group_iter_next(PyObject *self)
+{
+    GroupIter *iterator = (GroupIter *)self;
+    module_state *state = state_of(self);
+    while (iterator->names != NULL && iterator->next < PyList_GET_SIZE(iterator->names)) {
+        PyObject *name = PyList_GET_ITEM(iterator->names, iterator->next++);
+        PyObject *child = iterator->node != NULL
+                              ? group_child(state, iterator->group, iterator->node, name)
+                              : PyObject_GetItem(iterator->group, name);
+        if (child != NULL) {
+            if (iterator->kind == VIEW_VALUES) {
+                return child;
+            }
+            PyObject *item = PyTuple_New(2);
+            if (item != NULL) {
+                PyTuple_SET_ITEM(item, 0, Py_NewRef(name));
+                PyTuple_SET_ITEM(item, 1, child);
+            }
+            else {
+                Py_DECREF(child);
+            }
+            return item;
+        }
+        if (PyErr_Occurred()) {
+            if (!PyErr_ExceptionMatches(PyExc_KeyError)) {
+                return NULL;
+            }
+            PyErr_Clear(); /* gone meanwhile */
+        }
+    }
+    Py_CLEAR(iterator->names);
+    return NULL;
+}
+
+static PyObject *
+group_iter_length_hint(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    GroupIter *iterator = (GroupIter *)self;
+    return PyLong_FromSsize_t(
+        iterator->names != NULL ? PyList_GET_SIZE(iterator->names) - iterator->next : 0);
+}
+
+static int
+group_iter_traverse(PyObject *self, visitproc visit, void *arg)
+{
+    GroupIter *iterator = (GroupIter *)self;
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(iterator->group);
+    Py_VISIT(iterator->node);
+    Py_VISIT(iterator->names);
+    return 0;
+}
+
+static void
+group_iter_dealloc(PyObject *self)
+{
+    GroupIter *iterator = (GroupIter *)self;
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    Py_XDECREF(iterator->group);
+    Py_XDECREF(iterator->node);
+    Py_XDECREF(iterator->names);
+    PyObject_GC_Del(self);
+    Py_DECREF(type);
+}
+
+static PyMethodDef group_iter_methods[] = {
+    {"__length_hint__", group_iter_length_hint, METH_NOARGS,
+     "__length_hint__($self, /)\n--\n\nHow many are left, at most."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot group_iter_slots[] = {
+    {Py_tp_doc, (void *)"Iterator over a group's children."},
+    {Py_tp_dealloc, SLOT_FUNC(destructor, group_iter_dealloc)},
+    {Py_tp_traverse, SLOT_FUNC(traverseproc, group_iter_traverse)},
+    {Py_tp_iter, SLOT_FUNC(getiterfunc, PyObject_SelfIter)},
+    {Py_tp_iternext, SLOT_FUNC(iternextfunc, group_iter_next)},
+    {Py_tp_methods, group_iter_methods},
+    {0, NULL},
+};
+
+static PyType_Spec group_iter_spec = {
+    .name = "memdata._cmemdata._GroupIterator",
+    .basicsize = sizeof(GroupIter),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE |
+             Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = group_iter_slots,
+};
+
+/* ---- views ---- */
+
+static PyObject *
+group_view_iter(PyObject *self)
+{
+    GroupView *view = (GroupView *)self;
+    if (view->kind == VIEW_KEYS) {
+        return PyObject_GetIter(view->group);
+    }
+    return group_iter_new(state_of(self), view->group, view->kind);
+}
+
+static Py_ssize_t
+group_view_length(PyObject *self)
+{
+    return PyObject_Size(((GroupView *)self)->group);
+}
+
+static int
+items_contain(PyObject *group, PyObject *item)
+{
+    if (!PyTuple_Check(item) || PyTuple_GET_SIZE(item) != 2) {
+        return 0;
+    }
+    PyObject *child = PyObject_GetItem(group, PyTuple_GET_ITEM(item, 0));
+    if (child == NULL) {
+        if (!PyErr_ExceptionMatches(PyExc_KeyError) && !PyErr_ExceptionMatches(PyExc_TypeError)) {
+            return -1;
+        }
+        PyErr_Clear();
+        return 0;
+    }
+    int equal = PyObject_RichCompareBool(child, PyTuple_GET_ITEM(item, 1), Py_EQ);
+    Py_DECREF(child);
+    return equal;
+}
+
+static int
+group_view_contains(PyObject *self, PyObject *value)
+{
+    GroupView *view = (GroupView *)self;
+    if (view->kind == VIEW_KEYS) {
+        return PyUnicode_Check(value) || PyBytes_Check(value)
+                   ? PySequence_Contains(view->group, value)
+                   : 0;
+    }
+    if (view->kind == VIEW_ITEMS) {
+        return items_contain(view->group, value);
+    }
+    PyObject *iterator = group_view_iter(self);
+    PyObject *child;
+    int found = iterator != NULL ? 0 : -1;
+    while (found == 0 && (child = PyIter_Next(iterator)) != NULL) {
+        found = PyObject_RichCompareBool(child, value, Py_EQ);
+        Py_DECREF(child);
+    }
+    Py_XDECREF(iterator);
+    return PyErr_Occurred() ? -1 : found;
+}
+
+/* Set operations: on either side, a view of names or items stands for the set of what it shows. */
+static PyObject *
+as_set(PyObject *operand)
+{
+    return PySet_New(operand);
+}
+
+static PyObject *
+set_operation(PyObject *left, PyObject *right, binaryfunc operation)
+{
+    PyObject *a = as_set(left);
+    PyObject *b = a != NULL ? as_set(right) : NULL;
+    PyObject *result = b != NULL ? operation(a, b) : NULL;
+    Py_XDECREF(a);
+    Py_XDECREF(b);
+    return result;
+}
+
+static PyObject *
+group_view_and(PyObject *left, PyObject *right)
+{
+    return set_operation(left, right, PyNumber_And);
+}
+
+static PyObject *
+group_view_or(PyObject *left, PyObject *right)
+{
+    return set_operation(left, right, PyNumber_Or);
+}
+
+static PyObject *
+group_view_xor(PyObject *left, PyObject *right)
+{
+    return set_operation(left, right, PyNumber_Xor);
+}
+
+static PyObject *
+group_view_subtract(PyObject *left, PyObject *right)
+{
+    return set_operation(left, right, PyNumber_Subtract);
+}
+
+static PyObject *
+group_view_richcompare(PyObject *self, PyObject *other, int op)
+{
+    module_state *state = state_of(self);
+    bool setlike =
+        PyAnySet_Check(other) || PyDictKeys_Check(other) || PyDictItems_Check(other) ||
+        (Py_IS_TYPE(other, state->group_view_type) && ((GroupView *)other)->kind != VIEW_VALUES);
+    if (((GroupView *)self)->kind == VIEW_VALUES || !setlike) {
+        Py_RETURN_NOTIMPLEMENTED;
+    }
+    PyObject *a = as_set(self);
+    PyObject *b = a != NULL ? as_set(other) : NULL;
+    PyObject *result = b != NULL ? PyObject_RichCompare(a, b, op) : NULL;
+    Py_XDECREF(a);
+    Py_XDECREF(b);
+    return result;
+}
+
+static PyObject *
+group_view_repr(PyObject *self)
+{
+    static const char *const names[] = {"keys", "values", "items"};
+    PyObject *list = PySequence_List(self);
+    PyObject *text = list != NULL
+                         ? PyUnicode_FromFormat("%s(%R)", names[((GroupView *)self)->kind], list)
+                         : NULL;
+    Py_XDECREF(list);
+    return text;
+}
+
+static int
+group_view_traverse(PyObject *self, visitproc visit, void *arg)
+{
+    Py_VISIT(Py_TYPE(self));
+    Py_VISIT(((GroupView *)self)->group);
+    return 0;
+}
+
+static void
+group_view_dealloc(PyObject *self)
+{
+    PyTypeObject *type = Py_TYPE(self);
+    PyObject_GC_UnTrack(self);
+    Py_XDECREF(((GroupView *)self)->group);
+    PyObject_GC_Del(self);
+    Py_DECREF(type);
+}
+
+static PyObject *
+group_view_reversed(PyObject *self, PyObject *Py_UNUSED(ignored))
+{
+    PyObject *list = PySequence_List(self);
+    PyObject *iterator = NULL;
+    if (list != NULL && PyList_Reverse(list) == 0) {
+        iterator = PyObject_GetIter(list);
+    }
+    Py_XDECREF(list);
+    return iterator;
+}
+
+static PyMethodDef group_view_methods[] = {
+    {"__reversed__", group_view_reversed, METH_NOARGS,
+     "__reversed__($self, /)\n--\n\nFrom the last to the first."},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot group_view_slots[] = {
+    {Py_tp_doc, (void *)"A view of a group's names, children or items."},
+    {Py_tp_dealloc, SLOT_FUNC(destructor, group_view_dealloc)},
+    {Py_tp_traverse, SLOT_FUNC(traverseproc, group_view_traverse)},
+    {Py_tp_iter, SLOT_FUNC(getiterfunc, group_view_iter)},
+    {Py_tp_repr, SLOT_FUNC(reprfunc, group_view_repr)},
+    {Py_tp_richcompare, SLOT_FUNC(richcmpfunc, group_view_richcompare)},
+    {Py_tp_hash, SLOT_FUNC(hashfunc, PyObject_HashNotImplemented)},
+    {Py_tp_methods, group_view_methods},
+    {Py_sq_length, SLOT_FUNC(lenfunc, group_view_length)},
+    {Py_sq_contains, SLOT_FUNC(objobjproc, group_view_contains)},
+    {Py_nb_and, SLOT_FUNC(binaryfunc, group_view_and)},
+    {Py_nb_or, SLOT_FUNC(binaryfunc, group_view_or)},
+    {Py_nb_xor, SLOT_FUNC(binaryfunc, group_view_xor)},
+    {Py_nb_subtract, SLOT_FUNC(binaryfunc, group_view_subtract)},
+    {0, NULL},
+};
+
+static PyType_Spec group_view_spec = {
+    .name = "memdata._cmemdata._GroupView",
+    .basicsize = sizeof(GroupView),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE |
+             Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .slots = group_view_slots,
+};
+
+int
+group_view_init(PyObject *module, module_state *state)
+{
+    if (add_type(module, &group_iter_spec, NULL, &state->group_iter_type) < 0) {
+        return -1;
+    }
+    return add_type(module, &group_view_spec, NULL, &state->group_view_type);
+}

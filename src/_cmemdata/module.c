@@ -1,0 +1,152 @@
+/* memdata._cmemdata: in-memory trees of groups, datasets and attributes. */
+#define MEMDATA_IMPORT_NUMPY
+#include "npyapi.h"
+
+#include "arrays.h"
+#include "copytree.h"
+#include "equal.h"
+#include "state.h"
+
+int
+add_type(PyObject *module, PyType_Spec *spec, PyTypeObject *base, PyTypeObject **place)
+{
+    PyObject *bases = NULL;
+    if (base != NULL) {
+        bases = PyTuple_Pack(1, base);
+        if (bases == NULL) {
+            return -1;
+        }
+    }
+    *place = (PyTypeObject *)PyType_FromModuleAndSpec(module, spec, bases);
+    Py_XDECREF(bases);
+    return *place != NULL ? PyModule_AddType(module, *place) : -1;
+}
+
+PyDoc_STRVAR(values_equal_doc,
+"values_equal(a, b)\n--\n\n"
+"Compare by value: NumPy arrays, also nested in dicts, lists and tuples, give one answer.\n\n"
+"Arrays are equal with the same shape and equal elements; NaN equals NaN in the same place.\n\n"
+"Examples\n--------\n"
+">>> import numpy as np\n"
+">>> from memdata._cmemdata import values_equal\n"
+">>> values_equal({\"a\": [np.arange(3)]}, {\"a\": [np.arange(3)]})\n"
+"True\n");
+
+static PyObject *
+values_equal_function(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    PyObject *a, *b;
+    if (!PyArg_ParseTuple(args, "OO:values_equal", &a, &b)) {
+        return NULL;
+    }
+    return equal_result(values_equal(a, b), Py_EQ);
+}
+
+static PyMethodDef module_functions[] = {
+    {"values_equal", values_equal_function, METH_VARARGS, values_equal_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+static int
+module_exec(PyObject *module)
+{
+    module_state *state = state_of_module(module);
+    if (PyArray_ImportNumPyAPI() < 0) {
+        return -1;
+    }
+    PyObject *copy = PyImport_ImportModule("copy");
+    if (copy == NULL) {
+        return -1;
+    }
+    state->deepcopy = PyObject_GetAttrString(copy, "deepcopy");
+    Py_DECREF(copy);
+    if (state->deepcopy == NULL || names_init(module, state) < 0 || attrs_init(module, state) < 0 ||
+        storage_init(module, state) < 0 || object_init(module, state) < 0 ||
+        body_init(module, state) < 0 || dataset_init(module, state) < 0 ||
+        common_init(module, state) < 0 || group_init(module, state) < 0 ||
+        group_view_init(module, state) < 0 || ro_dict_init(module, state) < 0 ||
+        arrays_init(module) < 0 || copytree_init(module) < 0) {
+        return -1;
+    }
+    return 0;
+}
+
+/* Every object in the state, for traverse and clear. */
+#define STATE_OBJECTS(X)                                                                           \
+    X(storage_type)                                                                                \
+    X(root_type)                                                                                   \
+    X(attrs_type)                                                                                  \
+    X(object_type)                                                                                 \
+    X(group_type)                                                                                  \
+    X(group_view_type)                                                                             \
+    X(group_iter_type)                                                                             \
+    X(body_type)                                                                                   \
+    X(dataset_type)                                                                                \
+    X(common_type)                                                                                 \
+    X(ro_dict_type)                                                                                \
+    X(group_class)                                                                                 \
+    X(default_group_hook)                                                                          \
+    X(default_dataset_hook)                                                                        \
+    X(default_group_class)                                                                         \
+    X(default_from_storage_root)                                                                   \
+    X(slash)                                                                                       \
+    X(deepcopy)
+
+static int
+module_traverse(PyObject *module, visitproc visit, void *arg)
+{
+    module_state *state = state_of_module(module);
+#define X(field) Py_VISIT(state->field);
+    STATE_OBJECTS(X)
+#undef X
+    return 0;
+}
+
+static int
+module_clear(PyObject *module)
+{
+    module_state *state = state_of_module(module);
+#define X(field) Py_CLEAR(state->field);
+    STATE_OBJECTS(X)
+#undef X
+#define X(name) Py_CLEAR(state->str_##name);
+    MEMDATA_NAMES(X)
+#undef X
+    for (size_t i = 0; i < PATH_CACHE_SIZE; i++) {
+        Py_CLEAR(state->paths[i].path);
+        Py_CLEAR(state->paths[i].parts);
+    }
+    return 0;
+}
+
+static void
+module_free(void *module)
+{
+    module_clear(module);
+}
+
+static PyModuleDef_Slot module_slots[] = {
+    {Py_mod_exec, SLOT_FUNC(int (*)(PyObject *), module_exec)},
+#if PY_VERSION_HEX >= 0x030C0000
+    {Py_mod_multiple_interpreters, Py_MOD_MULTIPLE_INTERPRETERS_NOT_SUPPORTED}, /* as NumPy */
+#endif
+    {0, NULL},
+};
+
+struct PyModuleDef memdata_module = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "memdata._cmemdata",
+    .m_doc = "In-memory trees of groups, datasets and attributes: the native types of memdata.",
+    .m_size = sizeof(module_state),
+    .m_methods = module_functions,
+    .m_slots = module_slots,
+    .m_traverse = module_traverse,
+    .m_clear = module_clear,
+    .m_free = module_free,
+};
+
+PyMODINIT_FUNC
+PyInit__cmemdata(void)
+{
+    return PyModuleDef_Init(&memdata_module);
+}

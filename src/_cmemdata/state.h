@@ -1,0 +1,104 @@
+/* What one loaded module owns: its types, the names it looks up, the split paths it keeps. */
+#ifndef MEMDATA_STATE_H
+#define MEMDATA_STATE_H
+
+#include "compat.h"
+
+/* Direct mapped: a path lives in the place its hash names, the newest wins. A power of two. */
+#define PATH_CACHE_SIZE 512
+/* Longer paths are split each time: they must not keep memory. Code points. */
+#define PATH_CACHE_LONGEST 256
+
+typedef struct {
+    PyObject *path;  /* exact str, owned; NULL: free place */
+    PyObject *parts; /* tuple of exact str, owned */
+} path_cache_entry;
+
+/* Names that C looks up: interned once. */
+#define MEMDATA_NAMES(X)                                                                           \
+    X(__array__)                                                                                   \
+    X(__dict__)                                                                                    \
+    X(_from_storage_root)                                                                          \
+    X(_group_class)                                                                                \
+    X(attrs)                                                                                       \
+    X(comm)                                                                                        \
+    X(copy)                                                                                        \
+    X(create_group)                                                                                \
+    X(dataset_name_allowed)                                                                        \
+    X(distributed)                                                                                 \
+    X(dtype)                                                                                       \
+    X(file)                                                                                        \
+    X(group_name_allowed)                                                                          \
+    X(name)                                                                                        \
+    X(shape)                                                                                       \
+    X(storage_root)
+
+typedef struct {
+    PyTypeObject *storage_type;
+    PyTypeObject *root_type;
+    PyTypeObject *attrs_type;
+    PyTypeObject *object_type;
+    PyTypeObject *group_type;
+    PyTypeObject *group_view_type;
+    PyTypeObject *group_iter_type;
+    PyTypeObject *body_type;
+    PyTypeObject *dataset_type;
+    PyTypeObject *common_type;
+    PyTypeObject *ro_dict_type;
+    /* The class of the groups that a dataset's `parent` and `file` hand out: the Python layer's
+       MemGroup, told once at import. */
+    PyObject *group_class;
+    /* What `_BaseGroup` itself has under these names: a class that still has the same object
+       has not overridden it, and need not be called. */
+    PyObject *default_group_hook;
+    PyObject *default_dataset_hook;
+    PyObject *default_group_class;
+    PyObject *default_from_storage_root;
+    PyObject *slash;    /* "/" */
+    PyObject *deepcopy; /* copy.deepcopy */
+#define X(name) PyObject *str_##name;
+    MEMDATA_NAMES(X)
+#undef X
+    path_cache_entry paths[PATH_CACHE_SIZE];
+} module_state;
+
+extern struct PyModuleDef memdata_module;
+
+static inline module_state *
+state_of_module(PyObject *module)
+{
+    return (module_state *)PyModule_GetState(module);
+}
+
+/* The state behind a type of ours or a subclass of one, made in Python or not. NULL only where
+   the type is neither, which no slot of ours sees. */
+static inline module_state *
+state_of_type(PyTypeObject *type)
+{
+    PyObject *module = PyType_GetModuleByDef(type, &memdata_module);
+    return module != NULL ? state_of_module(module) : NULL;
+}
+
+static inline module_state *
+state_of(PyObject *self)
+{
+    return state_of_type(Py_TYPE(self));
+}
+
+/* Each file adds its own types. */
+int names_init(PyObject *module, module_state *state);
+int attrs_init(PyObject *module, module_state *state);
+int storage_init(PyObject *module, module_state *state);
+int object_init(PyObject *module, module_state *state);
+int body_init(PyObject *module, module_state *state);
+int dataset_init(PyObject *module, module_state *state);
+int common_init(PyObject *module, module_state *state);
+int group_init(PyObject *module, module_state *state);
+int group_view_init(PyObject *module, module_state *state);
+int ro_dict_init(PyObject *module, module_state *state);
+
+/* Make a type from its spec, keep it in *place and add it to the module under its name.
+   `base` may be NULL. */
+int add_type(PyObject *module, PyType_Spec *spec, PyTypeObject *base, PyTypeObject **place);
+
+#endif

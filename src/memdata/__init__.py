@@ -1,0 +1,52 @@
+"""HDF5-like trees in memory: groups, datasets and attributes, loaded from and saved to files.
+
+A `MemGroup` is a tree in memory; a `MemDiskGroup` is one in memory or in a file, and the base of
+one's own container classes. Datasets are NumPy arrays with attributes.
+
+Examples
+--------
+>>> import numpy as np
+>>> import memdata
+>>> group = memdata.MemGroup()
+>>> vis = group.create_dataset("obs/vis", data=np.arange(6.0).reshape(2, 3))
+>>> vis.attrs["axis"] = ("freq", "time")
+>>> group["obs/vis"][1]
+array([3., 4., 5.])
+"""
+
+from memdata import fileformats
+from memdata._cmemdata import (
+    MemAttrs,
+    MemDataset,
+    MemDatasetCommon,
+    _MemObjMixin,
+    _Storage,
+    ro_dict,
+)
+from memdata._version import __version__
+from memdata.copying import copyattrs, deep_group_copy, get_file, is_group
+from memdata.diskgroup import MemDiskGroup
+from memdata.group import MemGroup, _BaseGroup, _StorageRoot
+from memdata.locking import lock_file
+from memdata.trust import trust
+
+__all__ = [
+    "MemAttrs",
+    "MemDataset",
+    "MemDatasetCommon",
+    "MemDiskGroup",
+    "MemGroup",
+    "_BaseGroup",
+    "_MemObjMixin",
+    "_Storage",
+    "_StorageRoot",
+    "__version__",
+    "copyattrs",
+    "deep_group_copy",
+    "fileformats",
+    "get_file",
+    "is_group",
+    "lock_file",
+    "ro_dict",
+    "trust",
+]

@@ -1,0 +1,589 @@
+"""`MemDiskGroup`: a group in memory or in a file, and the base of users' container classes."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterable, Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from memdata import _cmemdata
+from memdata.fileformats import HDF5, FileFormat, check_file_format
+from memdata.group import FileName, MemGroup, _BaseGroup
+from memdata.trust import find_class
+
+if TYPE_CHECKING:
+    from memdata._cmemdata import MemDataset
+
+__all__ = ["MemDiskGroup"]
+
+_SUBCLASS_ATTRIBUTE = "__memh5_subclass"
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str | bytes | os.PathLike)
+
+
+class MemDiskGroup(_BaseGroup):
+    """A group whose data are in memory or in an open file; the base class of containers.
+
+    A container class derives from it, may restrict names (`group_name_allowed`,
+    `dataset_name_allowed`), translate ``<axis>_sel`` keywords of `from_file` into selections
+    (`_make_selections`), and finish a load (`_finish_setup`). Subgroups are of the same class.
+
+    Parameters
+    ----------
+    data_group : None, MemDiskGroup, MemGroup, open h5py or zarr group, or file name
+        Where the data are: None makes a new tree in memory; a container or a group is shared, not
+        copied; a file is opened with mode "a", and closed by `close`.
+    distributed : bool
+        Make the new tree distributed; with data given, demand that they are.
+    comm : mpi4py.MPI.Comm or None
+        Communicator of the new tree; None is the world.
+    file_format : FileFormat or None
+        Of the file to open; None guesses from the name.
+
+    Raises
+    ------
+    ValueError
+        `distributed` for data in a file, or for a tree that is not distributed or has another
+        communicator.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import memdata
+    >>> class Spectrum(memdata.MemDiskGroup):
+    ...     @property
+    ...     def freq(self):
+    ...         return self["index_map/freq"][:]
+    >>> s = Spectrum()
+    >>> d = s.create_dataset("index_map/freq", data=np.array([400.0, 800.0]))
+    >>> s.freq
+    array([400., 800.])
+    """
+
+    def __init__(
+        self,
+        data_group: Any = None,
+        distributed: bool = False,
+        comm: Any = None,
+        file_format: type[FileFormat] | None = None,
+    ) -> None:
+        self._opened = False
+        if data_group is None:
+            data = MemGroup(distributed=distributed, comm=comm)
+            # Made from nothing it lives on the world communicator, which is looked up when
+            # somebody asks: that starts MPI.
+            data._comm_is_world = comm is None  # type: ignore[attr-defined]
+        else:
+            data = self._data_of(data_group, distributed, comm, file_format)
+            self._opened = _is_name(data_group)
+        super().__init__(data, "/")
+
+    @staticmethod
+    def _data_of(
+        data_group: Any, distributed: bool, comm: Any, file_format: type[FileFormat] | None
+    ) -> Any:
+        """The group that holds the data of what the constructor was given."""
+        if isinstance(data_group, MemDiskGroup):
+            inner = data_group._data
+            data_group = inner if data_group.name == "/" else inner[data_group.name]
+        if isinstance(data_group, MemGroup):
+            if distributed and not data_group.distributed:
+                raise ValueError(f"distributed=True, but {data_group!r} is not distributed")
+            if distributed and comm is not None and comm != data_group.comm:
+                raise ValueError(f"{data_group!r} is distributed over another communicator")
+            return data_group
+        if distributed:
+            raise ValueError(f"distributed=True, but the data are in a file: {data_group!r}")
+        from memdata.copying import get_file, is_group
+
+        if _is_name(data_group):
+            return get_file(data_group, file_format=file_format, mode="a")[0]
+        if not is_group(data_group):
+            raise TypeError(
+                "data_group must be None, a group, a container or a file name, "
+                f"not {type(data_group).__name__}"
+            )
+        return data_group
+
+    # -- what it is made of --------------------------------------------------------------------
+
+    @property
+    def _data(self) -> Any:
+        """The group around which this is: a `MemGroup`, or an open group of a file."""
+        return self._storage_root
+
+    @property
+    def ondisk(self) -> bool:
+        """Whether the data are in a file."""
+        return not isinstance(self._storage_root, MemGroup)
+
+    @property
+    def comm(self) -> Any:
+        """The communicator of the data in memory, or None."""
+        data = self._storage_root
+        if getattr(data, "_comm_is_world", False):
+            from memdata import mpitools
+
+            return mpitools.world
+        return super().comm
+
+    def flush(self) -> None:
+        """Write what an open file still buffers; nothing in memory."""
+        if self.ondisk:
+            file = getattr(self._data, "file", self._data)
+            if hasattr(file, "flush"):
+                file.flush()
+
+    def close(self) -> None:
+        """Close the file if this opened it."""
+        if self._opened and self.ondisk:
+            file = getattr(self._data, "file", None)
+            store = file if hasattr(file, "close") else getattr(self._data, "store", None)
+            if hasattr(store, "close"):
+                store.close()
+        self._opened = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # -- making one from a group or a file -----------------------------------------------------
+
+    @classmethod
+    def from_group(cls, data_group: Any = None, detect_subclass: bool = True) -> Self:
+        """A container around a group, built without calling the class's ``__init__``.
+
+        Parameters
+        ----------
+        data_group : None, MemDiskGroup, MemGroup, open h5py or zarr group, or file name
+            Shared, not copied.
+        detect_subclass : bool
+            Return the class that the root attribute ``__memh5_subclass`` names, where it may be
+            found (see `memdata.trust`).
+
+        Returns
+        -------
+        MemDiskGroup
+            Of this class, or of the one that the group names.
+
+        Raises
+        ------
+        RuntimeError
+            The group names something that is not a `MemDiskGroup` subclass.
+        """
+        opened = False
+        if _is_name(data_group):
+            from memdata.copying import get_file
+
+            data_group, opened = get_file(data_group, mode="a")
+        try:
+            actual = cls
+            if detect_subclass and data_group is not None:
+                actual = cls._resolve_subclass(cls._detect_subclass_path(data_group))
+            self: Self = actual.__new__(actual)
+            MemDiskGroup.__init__(self, data_group=data_group)
+        except BaseException:
+            if opened:
+                data_group.file.close()
+            raise
+        self._opened = opened
+        return self
+
+    @classmethod
+    def from_file(
+        cls,
+        file_: Any,
+        ondisk: bool = False,
+        distributed: bool = False,
+        comm: Any = None,
+        detect_subclass: bool = True,
+        convert_attribute_strings: bool | None = None,
+        convert_dataset_strings: bool | None = None,
+        file_format: type[FileFormat] | None = None,
+        **kw: Any,
+    ) -> Self:
+        """A container with the content of a file.
+
+        The class's ``__init__`` is not called; `_finish_setup` is. Collective over `comm` if
+        distributed.
+
+        Parameters
+        ----------
+        file_ : str, path-like or open h5py or zarr group
+            A file, or the group to load.
+        ondisk : bool
+            Leave the data in the file, which stays open: read-only unless `mode` says otherwise.
+        distributed, comm
+            As for `MemGroup.from_file`.
+        detect_subclass : bool
+            Return the class that the file names; see `from_group`.
+        convert_attribute_strings, convert_dataset_strings : bool or None
+            Turn byte strings into str. None asks the class attribute of that name, else True for
+            attributes and False for datasets.
+        file_format : FileFormat or None
+            None guesses from the name.
+        **kw
+            ``<axis>_sel=selection``: what `_make_selections` of this class turns into selections
+            of datasets. `progress` as in `MemGroup.from_file`. All else goes to the opener.
+
+        Returns
+        -------
+        MemDiskGroup
+            Of this class, or of the one that the file names.
+
+        Raises
+        ------
+        ValueError
+            Selections that the class does not know, or together with `ondisk`.
+        """
+        sel_args = {key[:-4]: kw.pop(key) for key in list(kw) if key.endswith("_sel")}
+        if ondisk:
+            if distributed:
+                raise ValueError(f"distributed=True, but the data stay in the file: {file_!r}")
+            if sel_args:
+                raise ValueError(
+                    f"data that stay in the file cannot be selected from: {_axes(sel_args)}"
+                )
+            from memdata.copying import get_file
+
+            kw.setdefault("mode", "r")
+            data, opened = get_file(file_, file_format=file_format, **kw)
+        else:
+            opened = False
+            data = cls._load(
+                file_,
+                distributed=distributed,
+                comm=comm,
+                selections=cls._selections(sel_args),
+                convert_attribute_strings=cls._convert("attribute", convert_attribute_strings),
+                convert_dataset_strings=cls._convert("dataset", convert_dataset_strings),
+                file_format=file_format,
+                **kw,
+            )
+        try:
+            self = cls.from_group(data, detect_subclass=detect_subclass)
+            self._opened = opened
+            self._finish_setup()
+        except BaseException:
+            if opened:
+                data.file.close()
+            raise
+        return self
+
+    @staticmethod
+    def _load(file_: Any, distributed: bool, comm: Any, **options: Any) -> MemGroup:
+        if _is_name(file_):
+            return MemGroup.from_file(file_, distributed=distributed, comm=comm, **options)
+        from memdata import transfer
+
+        options.pop("file_format")
+        data = MemGroup(distributed=distributed, comm=comm)
+        transfer.load_group(data._get_storage(), file_, **options)
+        return data
+
+    @classmethod
+    def _selections(cls, sel_args: dict[str, Any]) -> Mapping[str, Any]:
+        if not sel_args:
+            return {}
+        selections = cls._make_selections(sel_args)
+        if selections is None:
+            raise ValueError(f"{cls.__name__} cannot select along {_axes(sel_args)}")
+        return selections
+
+    @classmethod
+    def _make_selections(cls, sel_args: dict[str, Any]) -> Mapping[str, Any] | None:
+        """Turn ``{axis: selection}`` into ``{dataset path: index}``; a subclass does.
+
+        Parameters
+        ----------
+        sel_args : dict
+            What was given as ``<axis>_sel=...`` to `from_file`.
+
+        Returns
+        -------
+        dict or None
+            As `MemGroup.from_file` takes it.
+        """
+        warnings.warn(
+            f"{cls.__name__} does not define _make_selections: it cannot select along "
+            f"{_axes(sel_args)}",
+            stacklevel=2,
+        )
+        return None
+
+    def _finish_setup(self) -> None:
+        """Called when `from_file` has everything in place; for subclasses."""
+
+    @classmethod
+    def _detect_subclass_path(cls, group: Any) -> str | None:
+        """The "package.module.Class" that a group names, or None."""
+        path = group.attrs.get(_SUBCLASS_ATTRIBUTE)
+        if isinstance(path, bytes):
+            path = path.decode("utf-8", "replace")
+        return None if path is None else str(path)
+
+    @classmethod
+    def _resolve_subclass(cls, path: str | None) -> type[Self]:
+        """The class of that path; this class for None or, with a warning, where there is none.
+
+        Raises
+        ------
+        RuntimeError
+            What is there is not a subclass of `MemDiskGroup`.
+        """
+        if path is None:
+            return cls
+        found = find_class(path)
+        if found is None:
+            warnings.warn(
+                f"the class {path!r} is not imported, and its package not trusted "
+                f"(memdata.trust): using {cls.__name__}",
+                stacklevel=3,
+            )
+            return cls
+        if not isinstance(found, type) or not issubclass(found, MemDiskGroup):
+            raise RuntimeError(f"{path} is not a subclass of MemDiskGroup: {found!r}")
+        return found  # type: ignore[return-value]
+
+    @classmethod
+    def _convert(cls, what: str, given: bool | None) -> bool:
+        if given is not None:
+            return bool(given)
+        return bool(getattr(cls, f"convert_{what}_strings", what == "attribute"))
+
+    # -- making things in it ---------------------------------------------------------------------
+
+    def _check_name(self, path: str, is_group: bool) -> None:
+        allowed = self.group_name_allowed if is_group else self.dataset_name_allowed
+        if not allowed(path):
+            kind = "group" if is_group else "dataset"
+            raise ValueError(f"{path!r} is not a {kind} name that {type(self).__name__} allows")
+
+    def create_group(self, name: str) -> Self:
+        """Make a group, with the parents that are missing.
+
+        Parameters
+        ----------
+        name : str
+            Relative or absolute path.
+
+        Raises
+        ------
+        ValueError
+            The class does not allow the name, or as `MemGroup.create_group`.
+        """
+        path = self._absolute(name)
+        self._check_name(path, is_group=True)
+        if self.ondisk:
+            _check_free(self._data, path, name)
+            self._data.create_group(path[1:])
+        else:
+            self._data.create_group(_below(self._data, path, name))
+        return self[path]  # type: ignore[no-any-return]
+
+    def create_dataset(self, name: str, *args: Any, **kw: Any) -> Any:
+        """Make a dataset, with the parents that are missing.
+
+        Parameters
+        ----------
+        name : str
+            Relative or absolute path.
+        *args, **kw
+            As `MemGroup.create_dataset`, or for data in a file what its library takes;
+            compression is translated to it.
+
+        Returns
+        -------
+        MemDataset, h5py.Dataset or zarr.Array
+            The new dataset.
+
+        Raises
+        ------
+        ValueError
+            The class does not allow the name, or as `MemGroup.create_dataset`.
+        """
+        path = self._absolute(name)
+        self._check_name(path, is_group=False)
+        if not self.ondisk:
+            return self._data.create_dataset(_below(self._data, path, name), *args, **kw)
+        from memdata.formats import create_dataset_in
+
+        if kw.pop("distributed", False) or kw.pop("distributed_axis", None) is not None:
+            raise RuntimeError(f"{path} cannot be distributed: it is in a file")
+        _check_free(self._data, path, name)
+        return create_dataset_in(self._data, path[1:], *args, **kw)
+
+    # -- copies, memory and files ----------------------------------------------------------------
+
+    def to_memory(self) -> Self:
+        """A container of this class with the data in memory: itself where they are.
+
+        Returns
+        -------
+        MemDiskGroup
+            Its own tree if the data were in a file.
+        """
+        if not self.ondisk:
+            return self
+        return self._around(MemGroup.from_group(self))
+
+    def copy(self, shared: Iterable[str] = [], shallow: bool = False) -> Self:  # noqa: B006
+        """A container of this class around a copy, in memory, of this group and all below.
+
+        Parameters
+        ----------
+        shared : list of str
+            Datasets (paths from this group, a leading slash is optional) that the copy shares
+            with this container instead of copying them.
+        shallow : bool
+            Share all datasets. Groups and their attributes are always copied.
+
+        Returns
+        -------
+        MemDiskGroup
+            A new tree.
+        """
+        from memdata.copying import deep_group_copy
+
+        new = MemGroup(distributed=bool(self.distributed), comm=_cmemdata._BaseGroup.comm.__get__(self))
+        if getattr(self._data, "_comm_is_world", False):
+            new._comm_is_world = True  # type: ignore[attr-defined]
+        if self.ondisk:
+            from memdata import transfer
+
+            transfer.load_group(new._get_storage(), self._get_storage())
+        else:
+            deep_group_copy(
+                self, new, convert_attribute_strings=False, shared=list(shared), shallow=shallow
+            )
+        return self._around(new)
+
+    def _around(self, data: Any) -> Self:
+        """A container of this very class around a group."""
+        new: Self = type(self).__new__(type(self))
+        MemDiskGroup.__init__(new, data_group=data)
+        return new
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self.copy()
+
+    def save(
+        self,
+        filename: FileName,
+        convert_attribute_strings: bool | None = None,
+        convert_dataset_strings: bool | None = None,
+        file_format: type[FileFormat] = HDF5,
+        **kw: Any,
+    ) -> None:
+        """Save the group and all below it; the name of the class goes into the file.
+
+        The file appears, or replaces an old one, only when all is written. Collective if
+        distributed.
+
+        Parameters
+        ----------
+        filename : str or path-like
+            The file.
+        convert_attribute_strings, convert_dataset_strings : bool or None
+            Turn unicode arrays into what the format can hold. None asks the attribute of that
+            name, else True for attributes and False for datasets.
+        file_format : FileFormat
+            HDF5 or Zarr.
+        **kw
+            `mode`, `progress`, `durable` and others as in `MemGroup.to_file`.
+
+        Raises
+        ------
+        ValueError
+            The name and the format disagree.
+        TypeError
+            Something that the format cannot hold; nothing was written.
+        """
+        from memdata import transfer
+
+        cls = type(self)
+        extra = {}
+        if _SUBCLASS_ATTRIBUTE not in self.attrs:
+            extra[_SUBCLASS_ATTRIBUTE] = f"{cls.__module__}.{cls.__qualname__}"
+        transfer.save_file(
+            self._get_storage(),
+            filename,
+            file_format=check_file_format(filename, file_format, self._data),
+            convert_attribute_strings=self._convert_own("attribute", convert_attribute_strings),
+            convert_dataset_strings=self._convert_own("dataset", convert_dataset_strings),
+            extra_attrs=extra,
+            comm=None if self.ondisk else self._data.comm,
+            **kw,
+        )
+
+    def _convert_own(self, what: str, given: bool | None) -> bool:
+        if given is not None:
+            return bool(given)
+        return bool(getattr(self, f"convert_{what}_strings", what == "attribute"))
+
+    def to_disk(
+        self, filename: FileName, file_format: type[FileFormat] = HDF5, **kw: Any
+    ) -> Self:
+        """Save, and return a container of this class around the open file.
+
+        Parameters
+        ----------
+        filename : str or path-like
+            The file; with `mode` as in `save`.
+        file_format : FileFormat
+            HDF5 or Zarr.
+        **kw
+            As in `save`.
+
+        Returns
+        -------
+        MemDiskGroup
+            Around the file, open for reading and writing; `close` closes it.
+
+        Raises
+        ------
+        NotImplementedError
+            The data are distributed.
+        """
+        if self.distributed:
+            raise NotImplementedError(f"distributed data cannot be turned into a file: {self!r}")
+        self.save(filename, file_format=file_format, **kw)
+        from memdata.copying import get_file
+
+        data, opened = get_file(filename, file_format=file_format, mode="r+")
+        new = self._around(data)
+        new._opened = opened
+        return new
+
+
+def _axes(sel_args: Mapping[str, Any]) -> str:
+    return ", ".join(repr(axis) for axis in sorted(sel_args))
+
+
+def _below(data: MemGroup, path: str, name: str) -> str:
+    """The absolute path, of the container, as one that counts from its data group."""
+    if name.strip("/") == "":
+        return name  # invalid: the group says why
+    if "." in name.split("/") or ".." in name.split("/") or "\0" in name:
+        return name
+    return path.lstrip("/") or "/"
+
+
+def _check_free(data: Any, path: str, name: str) -> None:
+    """ValueError where nothing can be created in an open file."""
+    parts = name.split("/")
+    if path == "/" or "." in parts or ".." in parts or "\0" in name:
+        raise ValueError(f"{name!r} cannot name a group or dataset")
+    if path[1:] in data:
+        raise ValueError(f"cannot create {path}: it is already there")

@@ -1,0 +1,543 @@
+"""`MemGroup`: a tree of groups and datasets in memory."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from memdata import _cmemdata
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, DTypeLike
+
+    from memdata._cmemdata import MemDataset
+    from memdata.fileformats import FileFormat
+
+__all__ = ["MemGroup", "_BaseGroup", "_StorageRoot"]
+
+FileName = str | bytes | os.PathLike[str] | os.PathLike[bytes]
+
+
+class _StorageRoot(_cmemdata._StorageRoot):
+    """The root node of a tree in memory; it owns the whole tree.
+
+    Indexing it with an absolute path walks the tree, with a plain name it is a dict.
+
+    Parameters
+    ----------
+    distributed : bool
+        Whether the tree may hold distributed datasets.
+    comm : mpi4py.MPI.Comm or None
+        The communicator they are distributed over. None with ``distributed=True`` is the world
+        communicator, where there is MPI.
+
+    Raises
+    ------
+    KeyError
+        Nothing has that name.
+    ValueError
+        A relative path with a slash in it.
+
+    Examples
+    --------
+    >>> from memdata import _Storage, _StorageRoot
+    >>> root = _StorageRoot()
+    >>> root["a"] = _Storage(b=_Storage())
+    >>> root["/a/b"] is root["a"]["b"], root["/"] is root
+    (True, True)
+    """
+
+    def __init__(self, distributed: bool = False, comm: Any = None) -> None:
+        if distributed and comm is None:
+            from memdata import mpitools
+
+            comm = mpitools.world
+        super().__init__(distributed, comm)
+
+
+class _BaseGroup(_cmemdata._BaseGroup):
+    """A handle on a group: a mapping of names and paths to groups and datasets.
+
+    Look-ups, iteration, membership and deletion work in memory and, for containers, on open
+    files alike. A handle keeps its tree alive; the tree does not know its handles.
+
+    Parameters
+    ----------
+    storage_root : object or None
+        The tree, or an open group of a file.
+    name : str
+        Absolute name in the tree.
+    """
+
+    def create_group(self, name: str) -> Self:
+        """Make a group; a subclass does."""
+        raise NotImplementedError(f"{type(self).__name__} cannot create groups")
+
+    def create_dataset(self, name: str, *args: Any, **kwargs: Any) -> MemDataset:
+        """Make a dataset; a subclass does."""
+        raise NotImplementedError(f"{type(self).__name__} cannot create datasets")
+
+    def require_group(self, name: str) -> Self:
+        """The group of that name, made where it is missing.
+
+        Parameters
+        ----------
+        name : str
+            Relative or absolute path.
+
+        Returns
+        -------
+        _BaseGroup
+            Of the same class as this one.
+
+        Raises
+        ------
+        TypeError
+            A dataset has that name.
+
+        Examples
+        --------
+        >>> import memdata
+        >>> g = memdata.MemGroup()
+        >>> g.require_group("a/b") == g.require_group("a/b")
+        True
+        """
+        found = self.get(name)
+        if found is None:
+            return self.create_group(name)
+        if not isinstance(found, _cmemdata._BaseGroup):
+            raise TypeError(f"{self._absolute(name)} is a dataset, expected a group")
+        return found  # type: ignore[return-value]
+
+    def require_dataset(self, name: str, shape: Any, dtype: DTypeLike, **kw: Any) -> Any:
+        """The dataset of that name, made where it is missing.
+
+        Parameters
+        ----------
+        name : str
+            Relative or absolute path.
+        shape : int or tuple of int
+            Shape that it must have.
+        dtype : data-type
+            Type that it must be able to hold.
+        **kw
+            For `create_dataset`, when it is made.
+
+        Returns
+        -------
+        MemDataset
+            A handle, sharing data with the stored dataset.
+
+        Raises
+        ------
+        TypeError
+            A group has that name, or a dataset of another shape, or of a type that `dtype`
+            cannot be cast to safely.
+
+        Examples
+        --------
+        >>> import memdata
+        >>> g = memdata.MemGroup()
+        >>> g.require_dataset("x", (2,), "f8").shape
+        (2,)
+        """
+        found = self.get(name)
+        if found is None:
+            return self.create_dataset(name, shape=shape, dtype=dtype, **kw)
+        path = self._absolute(name)
+        if isinstance(found, _cmemdata._BaseGroup):
+            raise TypeError(f"{path} is a group, expected a dataset")
+        wanted = (shape,) if isinstance(shape, int | np.integer) else tuple(shape)
+        if found.shape != wanted:
+            raise TypeError(f"{path} has the shape {found.shape}, expected {wanted}")
+        if not np.can_cast(np.dtype(dtype), found.dtype, casting="safe"):
+            raise TypeError(f"{path} has the dtype {found.dtype}, which cannot hold {dtype}")
+        return found
+
+    def _absolute(self, name: str) -> str:
+        """The absolute path that `name` means in this group."""
+        return _cmemdata.format_abs_path(name if name[:1] == "/" else f"{self.name}/{name}")
+
+    def __repr__(self) -> str:
+        try:
+            children = len(self)
+        except (KeyError, RuntimeError, ValueError):
+            return f"<{type(self).__name__} {self.name!r}: not there>"
+        return f"<{type(self).__name__} {self.name!r}: {children} children>"
+
+
+Mapping.register(_cmemdata._BaseGroup)
+Mapping.register(_cmemdata.ro_dict)
+
+
+class MemGroup(_BaseGroup):
+    """A group in memory; made by itself, the root of a new tree.
+
+    Parameters
+    ----------
+    distributed : bool
+        Whether the tree may hold distributed datasets.
+    comm : mpi4py.MPI.Comm or None
+        The communicator they are distributed over; None with ``distributed=True`` is the world.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import memdata
+    >>> g = memdata.MemGroup()
+    >>> d = g.create_dataset("a/x", data=np.arange(3))
+    >>> d.attrs["unit"] = "K"
+    >>> g["a"], g["a/x"]
+    (<MemGroup '/a': 1 children>, <memh5 common dataset '/a/x': shape (3,), type "dtype('int64')">)
+    """
+
+    def __init__(self, distributed: bool = False, comm: Any = None) -> None:
+        super().__init__(_StorageRoot(distributed=distributed, comm=comm), "/")
+
+    @property
+    def mode(self) -> str:
+        """Always "r+": trees in memory can be changed."""
+        return "r+"
+
+    # -- making things ---------------------------------------------------------------------
+
+    def create_group(self, name: str) -> Self:
+        """Make a group, with the parents that are missing.
+
+        Collective if the tree is distributed.
+
+        Parameters
+        ----------
+        name : str
+            Relative or absolute path.
+
+        Returns
+        -------
+        MemGroup
+            A handle on the new group.
+
+        Raises
+        ------
+        ValueError
+            Something has that name, a dataset is on the way, or the name is empty, the root,
+            or has a component ``.`` or ``..`` or a NUL character.
+
+        Examples
+        --------
+        >>> import memdata
+        >>> g = memdata.MemGroup()
+        >>> g.create_group("a/b").name
+        '/a/b'
+        """
+        return self._create_group(name)
+
+    def create_dataset(
+        self,
+        name: str,
+        shape: Any = None,
+        dtype: DTypeLike = None,
+        data: ArrayLike | Any = None,
+        distributed: bool = False,
+        distributed_axis: int | None = None,
+        chunks: tuple[int, ...] | None = None,
+        compression: Any = None,
+        compression_opts: Any = None,
+        **kw: Any,
+    ) -> Any:
+        """Make a dataset, with the parents that are missing; one that is there is replaced.
+
+        Parameters
+        ----------
+        name : str
+            Relative or absolute path.
+        shape : int or tuple of int, optional
+            Shape; needed without `data`. Data of another shape but as many elements are reshaped.
+        dtype : data-type, optional
+            Type of the elements: float64, or that of `data`.
+        data : array-like, optional
+            An ndarray of the shape and dtype asked for is not copied: writing to it shows in the
+            dataset and the other way round. Anything else is copied, with casting. An
+            ``h5py.Empty`` makes a null dataspace. Without data the elements are zero.
+        distributed, distributed_axis
+            Distribute the dataset over the communicator, along that axis.
+        chunks : tuple of int, optional
+            Chunk shape for saving: one length per axis, cut down to it.
+        compression, compression_opts
+            Filter and options for saving, as h5py takes them.
+
+        Returns
+        -------
+        MemDataset
+            A handle that shares data and attributes with the stored dataset.
+
+        Raises
+        ------
+        ValueError
+            A group has that name or a dataset is on the way; the name is not valid; neither shape
+            nor data; data or chunks that do not fit the shape.
+        TypeError
+            An unknown keyword; a masked array.
+        RuntimeError
+            `distributed` in a tree that is not.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import memdata
+        >>> g = memdata.MemGroup()
+        >>> a = np.zeros(3)
+        >>> d = g.create_dataset("x", data=a)
+        >>> d[0] = 5.0
+        >>> a
+        array([5., 0., 0.])
+        """
+        if kw:
+            raise TypeError(
+                f"create_dataset({name!r}) got unexpected keywords: {', '.join(sorted(kw))}"
+            )
+        if distributed or distributed_axis is not None:
+            self._check_can_distribute(name)
+        return self._create_common(name, shape, dtype, data, chunks, compression, compression_opts)
+
+    def _check_can_distribute(self, name: str) -> None:
+        """A distributed dataset was asked for: in a tree without communicator it is a common one."""
+        path = self._absolute(name)
+        if not self.distributed:
+            raise RuntimeError(f"{path} cannot be distributed: its tree is not")
+        if self.comm is not None:
+            raise NotImplementedError(f"{path}: distributed datasets are not there yet")
+        warnings.warn(
+            f"there is no MPI communicator: {path} becomes a common dataset", stacklevel=3
+        )
+
+    # -- loading -----------------------------------------------------------------------------
+
+    @classmethod
+    def from_group(cls, group: Any) -> Self:
+        """A new tree in memory with all that is in a group.
+
+        Parameters
+        ----------
+        group : MemGroup, MemDiskGroup, open h5py or zarr group, or file name
+            It becomes the root of the new tree. Data and attributes are copied.
+
+        Returns
+        -------
+        MemGroup
+            The root of the new tree, on the same communicator.
+
+        Examples
+        --------
+        >>> import memdata
+        >>> g = memdata.MemGroup()
+        >>> d = g.create_dataset("a/x", (2,))
+        >>> memdata.MemGroup.from_group(g["a"])["x"].shape
+        (2,)
+        """
+        if isinstance(group, str | bytes | os.PathLike):
+            return cls.from_file(group)
+        source = group._get_storage() if isinstance(group, _cmemdata._BaseGroup) else group
+        self = cls(
+            distributed=bool(getattr(group, "distributed", False)),
+            comm=getattr(group, "comm", None),
+        )
+        if isinstance(source, _cmemdata._Storage):
+            _cmemdata.copy_tree(source, self._get_storage())
+        else:
+            from memdata import transfer
+
+            transfer.load_group(self._get_storage(), source)
+        return self
+
+    @classmethod
+    def from_file(
+        cls,
+        filename: FileName,
+        distributed: bool = False,
+        hints: bool | Mapping[str, Any] = True,
+        comm: Any = None,
+        selections: Mapping[str, Any] | None = {},  # noqa: B006 - the signature users know
+        convert_dataset_strings: bool = False,
+        convert_attribute_strings: bool = True,
+        file_format: type[FileFormat] | None = None,
+        **kw: Any,
+    ) -> Self:
+        """Load a whole file into a new tree.
+
+        Collective over `comm` if distributed.
+
+        Parameters
+        ----------
+        filename : str or path-like
+            The file; with the file it is only read.
+        distributed : bool
+            Make a distributed tree, and with `hints` distribute the datasets that say so.
+        hints : bool or dict
+            Whether to follow what the file says of distribution; a dict
+            ``{path: {"distributed": bool, "axis": int}}`` overrides it.
+        comm : mpi4py.MPI.Comm or None
+            Communicator of the new tree.
+        selections : dict
+            Dataset path to NumPy index (slice, list of int, mask, tuple of these); only what is
+            selected is read.
+        convert_dataset_strings, convert_attribute_strings : bool
+            Turn byte strings into str.
+        file_format : FileFormat or None
+            HDF5 or Zarr; None guesses from the name.
+        **kw
+            `progress` (True: show a bar; or a callable of bytes done and bytes in all); all else
+            goes to the opener of the file.
+
+        Returns
+        -------
+        MemGroup
+            The root of the new tree.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is no such file.
+        OSError
+            It cannot be read as its format.
+        ValueError
+            A selection that names no dataset or does not fit.
+        """
+        from memdata import transfer
+
+        self = cls(distributed=distributed, comm=comm)
+        transfer.load_file(
+            self._get_storage(),
+            filename,
+            file_format=file_format,
+            selections=selections,
+            convert_dataset_strings=convert_dataset_strings,
+            convert_attribute_strings=convert_attribute_strings,
+            distributed=distributed,
+            hints=hints,
+            comm=self.comm,
+            **kw,
+        )
+        return self
+
+    @classmethod
+    def from_hdf5(
+        cls,
+        filename: FileName,
+        distributed: bool = False,
+        hints: bool | Mapping[str, Any] = True,
+        comm: Any = None,
+        selections: Mapping[str, Any] | None = {},  # noqa: B006 - the signature users know
+        convert_dataset_strings: bool = False,
+        convert_attribute_strings: bool = True,
+        **kw: Any,
+    ) -> Self:
+        """Load a whole HDF5 file into a new tree; see `from_file`."""
+        from memdata.fileformats import HDF5
+
+        return cls.from_file(
+            filename,
+            distributed=distributed,
+            hints=hints,
+            comm=comm,
+            selections=selections,
+            convert_dataset_strings=convert_dataset_strings,
+            convert_attribute_strings=convert_attribute_strings,
+            file_format=HDF5,
+            **kw,
+        )
+
+    # -- saving ------------------------------------------------------------------------------
+
+    def to_file(
+        self,
+        filename: FileName,
+        mode: str = "w",
+        hints: bool = True,
+        convert_attribute_strings: bool = True,
+        convert_dataset_strings: bool = False,
+        file_format: type[FileFormat] | None = None,
+        **kw: Any,
+    ) -> None:
+        """Save the group and all below it.
+
+        The file appears, or replaces an old one, only when all is written: after any failure the
+        old file is as it was. Collective if distributed.
+
+        Parameters
+        ----------
+        filename : str or path-like
+            The file.
+        mode : {"w", "w-", "x", "a", "r+"}
+            "w" replaces a file that is there, "w-" and "x" refuse to, "a" and "r+" add to it.
+        hints : bool
+            Whether to write which datasets are distributed.
+        convert_attribute_strings, convert_dataset_strings : bool
+            Turn unicode arrays into what the format can hold.
+        file_format : FileFormat or None
+            HDF5 or Zarr; None guesses from the name.
+        **kw
+            `progress` as in `from_file`; `durable` (True: on the disk before it returns); all else
+            goes to the opener of the file.
+
+        Raises
+        ------
+        TypeError
+            Something that the format cannot hold; nothing was written.
+        OSError
+            The file cannot be written.
+        """
+        from memdata import transfer
+
+        transfer.save_file(
+            self._get_storage(),
+            filename,
+            mode=mode,
+            file_format=file_format,
+            hints=hints,
+            convert_dataset_strings=convert_dataset_strings,
+            convert_attribute_strings=convert_attribute_strings,
+            comm=self.comm,
+            **kw,
+        )
+
+    def to_hdf5(
+        self,
+        filename: FileName,
+        mode: str = "w",
+        hints: bool = True,
+        convert_attribute_strings: bool = True,
+        convert_dataset_strings: bool = False,
+        **kw: Any,
+    ) -> None:
+        """Save the group and all below it as HDF5; see `to_file`.
+
+        Examples
+        --------
+        >>> import os, tempfile
+        >>> import memdata
+        >>> g = memdata.MemGroup()
+        >>> d = g.create_dataset("x", data=[1, 2, 3])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     name = os.path.join(folder, "file.h5")
+        ...     g.to_hdf5(name)
+        ...     memdata.MemGroup.from_hdf5(name)["x"][:]
+        array([1, 2, 3])
+        """
+        from memdata.fileformats import HDF5
+
+        self.to_file(
+            filename,
+            mode=mode,
+            hints=hints,
+            convert_attribute_strings=convert_attribute_strings,
+            convert_dataset_strings=convert_dataset_strings,
+            file_format=HDF5,
+            **kw,
+        )
+
+
+_cmemdata._bind_group_class(MemGroup)

@@ -1,0 +1,92 @@
+"""Which classes a file may name.
+
+A file says in the attribute ``__memh5_subclass`` which container class it was saved from. Opening
+a file must not run code that the file chose: such a name is looked up among the modules that are
+imported already; a module is imported for it only from a package that somebody trusts.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from types import ModuleType
+from typing import Any
+
+__all__ = ["find_class", "trust"]
+
+_trusted: set[str] = set()
+
+
+def trust(*packages: str) -> None:
+    """Let files name container classes of these packages, which are then imported when needed.
+
+    The environment variable ``MEMDATA_TRUSTED`` (names with commas between) does the same. An
+    installed distribution speaks for its own packages with an entry point in the group
+    ``memdata.containers``, whose value is the package.
+
+    Parameters
+    ----------
+    *packages : str
+        Names of packages; all modules in them are trusted too.
+
+    Raises
+    ------
+    ValueError
+        Not the name of a package.
+
+    Examples
+    --------
+    >>> import memdata
+    >>> memdata.trust("mytelescope")
+    """
+    for package in packages:
+        if not isinstance(package, str) or not all(p.isidentifier() for p in package.split(".")):
+            raise ValueError(f"expected the name of a package, got {package!r}")
+    _trusted.update(packages)
+
+
+def _installed() -> set[str]:
+    from importlib.metadata import entry_points
+
+    return {point.module for point in entry_points(group="memdata.containers")}
+
+
+def _is_trusted(module: str) -> bool:
+    parts = module.split(".")
+    names = {".".join(parts[: n + 1]) for n in range(len(parts))}
+    environment = os.environ.get("MEMDATA_TRUSTED", "").split(",")
+    return (
+        not names.isdisjoint(_trusted)
+        or not names.isdisjoint(name.strip() for name in environment)
+        or not names.isdisjoint(_installed())
+    )
+
+
+def _module(name: str) -> ModuleType | None:
+    module = sys.modules.get(name)
+    if module is None and _is_trusted(name):
+        try:
+            module = importlib.import_module(name)
+        except ImportError:
+            return None
+    return module
+
+
+def find_class(path: str) -> Any:
+    """What "package.module.Class" names, among what may be looked at; None where nothing is.
+
+    Only what the module's own dictionary holds counts: a module's ``__getattr__`` could import.
+    """
+    parts = path.split(".")
+    if not all(part.isidentifier() for part in parts):
+        return None
+    for cut in range(len(parts) - 1, 0, -1):
+        found: Any = _module(".".join(parts[:cut]))
+        if found is None:
+            continue
+        for part in parts[cut:]:
+            found = vars(found).get(part) if hasattr(found, "__dict__") else None
+        if found is not None:
+            return found
+    return None
