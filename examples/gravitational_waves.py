@@ -63,7 +63,8 @@ def running_median(spectrum, width=101):
 def analyse(strain):
     """Return the `Spectra` of a `Strain`. Among several ranks each takes its share of detectors."""
     rate, parallel = strain.rate, mpitools.size > 1
-    spectra = Spectra(distributed=parallel, comm=mpitools.world)
+    spectra = Spectra(distributed=parallel)
+    cut = {"distributed": True, "distributed_axis": 0} if parallel else {}
     starts = np.arange(0, rate - SEGMENT, STEP)
     index_map = {
         "detector": np.array([channel.partition(":")[0] for channel in strain]),
@@ -76,8 +77,7 @@ def analyse(strain):
     spectra["index_map/time"].attrs["unit"] = "s"
     for name, axes in Spectra.AXES.items():
         dataset = spectra.create_dataset(
-            name, [len(index_map[axis]) for axis in axes], np.float32,
-            distributed=parallel, distributed_axis=0,
+            name, [len(index_map[axis]) for axis in axes], np.float32, **cut,
             chunks=(1, 512, 64)[: len(axes)], compression="gzip", compression_opts=4,
         )  # fmt: skip
         dataset.attrs["axis"] = axes
