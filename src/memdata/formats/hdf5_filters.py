@@ -1,0 +1,171 @@
+"""Chunks and filters of HDF5 datasets: their names, options and property lists."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from h5py import h5d, h5p, h5z
+
+from memdata.fileformats import H5FILTER, bitshuffle_options, is_bitshuffle
+from memdata.formats.tree import NO_FILTERS, Filters
+
+__all__ = ["creation_list", "filters_of", "require_filter", "set_filters"]
+
+Dtype = np.dtype[Any]
+
+#: The pip package of a filter that h5py does not bring along.
+_PLUGIN_HINT = "pip install memdata[compression]"
+
+
+def require_filter(code: int, purpose: str) -> None:
+    """Make sure that HDF5 has a filter, loading hdf5plugin's where they are installed.
+
+    Raises
+    ------
+    ValueError
+        The filter is not there.
+    """
+    if h5z.filter_avail(code):
+        return
+    try:
+        import hdf5plugin  # noqa: F401 - registers its filters on import
+    except ImportError:
+        hint = f"; {_PLUGIN_HINT} brings the common ones"
+    else:
+        if h5z.filter_avail(code):
+            return
+        hint = ""
+    name = "bitshuffle" if code == H5FILTER else f"number {code}"
+    raise ValueError(f"{purpose} needs the HDF5 filter {name}, which is not installed{hint}")
+
+
+def set_filters(plist: Any, filters: Filters, shape: tuple[int, ...], dtype: Dtype) -> None:
+    """Write chunks and filters into a dataset creation property list.
+
+    Raises
+    ------
+    ValueError
+        Options that the filter does not take, or a filter that is not installed.
+    """
+    plist.set_chunk(_chunk_shape(filters, shape, dtype))
+    if filters.scaleoffset is not None:
+        integers = dtype.kind in "iub"
+        kind = h5z.SO_INT if integers else h5z.SO_FLOAT_DSCALE
+        plist.set_scaleoffset(kind, int(filters.scaleoffset))
+    if filters.shuffle:
+        plist.set_shuffle()
+    _set_compression(plist, filters.compression, filters.compression_opts)
+    if filters.fletcher32:
+        plist.set_fletcher32()
+
+
+def _chunk_shape(filters: Filters, shape: tuple[int, ...], dtype: Dtype) -> tuple[int, ...]:
+    """The chunks as HDF5 takes them: at least one, at most the axis where it has a length."""
+    if filters.chunks is None:
+        return _guessed_chunks(shape, dtype.itemsize)
+    if len(filters.chunks) != len(shape):
+        raise ValueError(f"chunks {filters.chunks} do not fit the shape {shape}")
+    return tuple(
+        max(1, min(int(chunk), length)) for chunk, length in zip(filters.chunks, shape, strict=True)
+    )
+
+
+def _guessed_chunks(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
+    """Chunks of about a MiB that keep the last axes whole: rows are what is read together."""
+    chunks = [max(1, length) for length in shape]
+    for axis in range(len(chunks)):
+        size = itemsize * int(np.prod(chunks, dtype=object))
+        if size <= 1 << 20:
+            break
+        chunks[axis] = max(1, -(-chunks[axis] * (1 << 20) // size))
+    return tuple(chunks)
+
+
+def _set_compression(plist: Any, compression: Any, options: Any) -> None:
+    if compression is None or compression is False:
+        return
+    if compression is True:
+        compression = "gzip"
+    if isinstance(compression, str) and compression.isdigit():
+        compression = int(compression)
+    if isinstance(compression, int | np.integer) and 0 <= compression <= 9:
+        compression, options = "gzip", int(compression)  # h5py's short form: the level alone
+    if is_bitshuffle(compression):
+        require_filter(H5FILTER, "compression='bitshuffle'")
+        plist.set_filter(H5FILTER, h5z.FLAG_MANDATORY, bitshuffle_options(options))
+    elif compression == "gzip":
+        level = 4 if options is None else options
+        if not isinstance(level, int | np.integer) or not 0 <= level <= 9:
+            raise ValueError(f"gzip's compression_opts is a level from 0 to 9, not {options!r}")
+        plist.set_deflate(int(level))
+    elif compression == "lzf":
+        if options is not None:
+            raise ValueError(f"lzf takes no compression_opts, got {options!r}")
+        require_filter(h5z.FILTER_LZF, "compression='lzf'")
+        plist.set_filter(h5z.FILTER_LZF, h5z.FLAG_OPTIONAL)
+    elif compression == "szip":
+        _set_szip(plist, options)
+    elif isinstance(compression, int | np.integer):
+        require_filter(int(compression), f"compression={compression}")
+        plist.set_filter(int(compression), h5z.FLAG_MANDATORY, tuple(options or ()))
+    else:
+        raise ValueError(f"HDF5 has no compression {compression!r}")
+
+
+def _set_szip(plist: Any, options: Any) -> None:
+    require_filter(h5z.FILTER_SZIP, "compression='szip'")
+    masks = {"ec": h5z.SZIP_EC_OPTION_MASK, "nn": h5z.SZIP_NN_OPTION_MASK}
+    try:
+        method, pixels = ("nn", 8) if options is None else options
+        mask, pixels = masks[method], int(pixels)
+    except (TypeError, ValueError, KeyError):
+        raise ValueError(
+            f"szip's compression_opts is ('ec' or 'nn', pixels), not {options!r}"
+        ) from None
+    if pixels % 2 or not 0 < pixels <= 32:
+        raise ValueError(f"szip's pixels are an even number from 2 to 32, not {pixels}")
+    plist.set_szip(mask, pixels)
+
+
+def filters_of(plist: Any) -> tuple[Filters, list[int]]:
+    """What a dataset creation property list says, and the numbers of its filters."""
+    if plist.get_layout() != h5d.CHUNKED:
+        return NO_FILTERS, []
+    compression: Any = None
+    options: Any = None
+    flags: dict[str, Any] = {}
+    codes = []
+    for index in range(plist.get_nfilters()):
+        code, _flags, values, _name = plist.get_filter(index)
+        codes.append(code)
+        if code == h5z.FILTER_SHUFFLE:
+            flags["shuffle"] = True
+        elif code == h5z.FILTER_FLETCHER32:
+            flags["fletcher32"] = True
+        elif code == h5z.FILTER_SCALEOFFSET:
+            flags["scaleoffset"] = values[1]
+        else:
+            compression, options = _named_compression(code, values)
+    return Filters(tuple(plist.get_chunk()), compression, options, **flags), codes
+
+
+def _named_compression(code: int, values: tuple[int, ...]) -> tuple[Any, Any]:
+    if code == h5z.FILTER_DEFLATE:
+        return "gzip", values[0]
+    if code == h5z.FILTER_LZF:
+        return "lzf", None
+    if code == h5z.FILTER_SZIP:
+        return "szip", ("ec" if values[0] & h5z.SZIP_EC_OPTION_MASK else "nn", values[1])
+    if code == H5FILTER:
+        blocksize, compressor = (values + (0, 0, 0, 0, 0))[3:5]
+        names = {2: "lz4", 3: "zstd"}
+        return "bitshuffle", (blocksize or None, names.get(compressor, compressor))
+    return code, tuple(values) or None
+
+
+def creation_list() -> Any:
+    """A new dataset creation property list."""
+    plist = h5p.create(h5p.DATASET_CREATE)
+    plist.set_obj_track_times(False)
+    return plist

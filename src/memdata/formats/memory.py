@@ -1,0 +1,250 @@
+"""Trees in memory, as the source or the target of a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from memdata import _cmemdata
+from memdata.formats import strings
+from memdata.formats.names import check_name
+from memdata.formats.selections import check_used, resolve
+from memdata.formats.tree import (
+    NO_FILTERS,
+    DatasetNode,
+    Filters,
+    GroupNode,
+    LinkNode,
+    Node,
+    Options,
+    Plan,
+)
+
+__all__ = ["MemorySource", "MemoryTarget"]
+
+Array = np.ndarray[Any, Any]
+
+
+class MemorySource:
+    """A `_Storage` with all below it.
+
+    The plan shares the arrays with the tree; nothing is copied.
+    """
+
+    def __init__(self, storage: Any) -> None:
+        self.storage = storage
+
+    def close(self) -> None:
+        """Nothing was opened."""
+
+    def plan(self, options: Options) -> Plan:
+        """Walk the tree; see `memdata.formats.tree.Source`."""
+        storage_type: type = _cmemdata._Storage
+        root = GroupNode("/", "", None, self.storage.attrs)
+        root.source = self.storage
+        plan = Plan("saving", [root])
+        seen: dict[int, Node] = {id(self.storage): root}
+        paths: set[str] = set()
+        stack: list[tuple[GroupNode, Iterator[tuple[str, Any]]]] = [
+            (root, _children(self.storage, options.sort))
+        ]
+        around = {id(self.storage)}
+        while stack:
+            parent, children = stack[-1]
+            for name, child in children:
+                path = "/" + name if parent.parent is None else f"{parent.path}/{name}"
+                check_name(name, path)
+                is_group = isinstance(child, storage_type)
+                key = id(child) if is_group else id(child.attrs)
+                known = seen.get(key)
+                if known is not None and not options.selections:
+                    if key in around:
+                        raise ValueError(f"{path}: the group {known.path} holds itself")
+                    plan.nodes.append(LinkNode(path, name, parent, known))
+                    continue
+                if is_group:
+                    node = GroupNode(path, name, parent, child.attrs)
+                    node.source = child
+                    seen[key] = node
+                    around.add(key)
+                    plan.nodes.append(node)
+                    stack.append((node, _children(child, options.sort)))
+                    break
+                dataset = _dataset(child, path, name, parent, options, plan)
+                paths.add(path)
+                seen[key] = dataset
+                plan.nodes.append(dataset)
+            else:
+                around.discard(id(parent.source))
+                stack.pop()
+        check_used(options.selections, paths)
+        return plan
+
+
+def _children(storage: Any, sort: bool) -> Iterator[tuple[str, Any]]:
+    """The children as they are now: later changes of the tree do not matter."""
+    items = list(storage.items())
+    if sort:
+        try:
+            items.sort(key=_first)
+        except TypeError:  # names that are not str are refused when their turn comes
+            items.sort(key=lambda item: str(item[0]))
+    return iter(items)
+
+
+def _first(item: tuple[str, Any]) -> str:
+    return item[0]
+
+
+def _dataset(
+    child: Any, path: str, name: str, parent: GroupNode, options: Options, plan: Plan
+) -> DatasetNode:
+    chunks = child.chunks
+    compression = child.compression
+    if chunks is None and compression is None:
+        filters = NO_FILTERS
+    else:
+        filters = Filters(chunks, compression, child.compression_opts)
+    if child.distributed:
+        return _distributed(child, path, name, parent, options, plan, filters)
+    data = child.data
+    node = DatasetNode(path, name, parent, child.attrs, data.shape, data.dtype, filters)
+    node.source = child
+    if path in options.selections:
+        selection = resolve(options.selections[path], data.shape, data.itemsize, path, ())
+        data = data[selection.index]
+        data = data if isinstance(data, np.ndarray) else np.asarray(data)
+        node.shape = data.shape
+    node.array = data
+    return node
+
+
+def _distributed(
+    child: Any,
+    path: str,
+    name: str,
+    parent: GroupNode,
+    options: Options,
+    plan: Plan,
+    filters: Filters,
+) -> DatasetNode:
+    """A distributed dataset: created empty where the caller fills it, else refused."""
+    if not options.skip_distributed:
+        raise ValueError(f"{path}: a distributed dataset cannot be written by one rank alone")
+    plan.distributed.append(path)
+    node = DatasetNode(path, name, parent, child.attrs, child.shape, child.dtype, filters)
+    node.source = child
+    return node
+
+
+class MemoryTarget:
+    """A `_Storage` that a plan is carried out in.
+
+    The new nodes are made apart from the tree, and put into it in one step at the end.
+    """
+
+    def __init__(self, storage: Any) -> None:
+        self.storage = storage
+        self._convert = False
+        self._attrs_done = False
+
+    def prepare(self, plan: Plan, options: Options) -> None:
+        """Check that the new nodes fit into what is there."""
+        self._convert = options.convert_dataset_strings
+        for node in plan.nodes[1:]:
+            check_name(node.name, node.path)
+            if self._convert and isinstance(node, DatasetNode) and node.stored is None:
+                self._convert_small(node)
+        self._check_room(plan)
+
+    def _check_room(self, plan: Plan) -> None:
+        there: dict[int, Any] = {id(plan.nodes[0]): self.storage}
+        for node in plan.nodes[1:]:
+            parent = there.get(id(node.parent))
+            old = None if parent is None else parent.get(node.name)
+            if old is None:
+                continue
+            is_group = isinstance(old, _cmemdata._Storage)
+            if is_group and type(node) is GroupNode:
+                there[id(node)] = old
+            elif is_group or type(node) is GroupNode:
+                what = "group" if is_group else "dataset"
+                raise ValueError(f"{node.path}: there is a {what} of this name already")
+
+    @staticmethod
+    def _convert_small(node: DatasetNode) -> None:
+        array = node.array
+        if not isinstance(array, np.ndarray):
+            return
+        try:
+            if strings.has_bytes(array.dtype):
+                node.array = array = strings.to_unicode(array)
+                node.dtype = array.dtype
+            if array.dtype.hasobject:
+                node.array = strings.decode_objects(array)
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{node.path}: bytes that are not text: {error}") from None
+
+    def lay_out(self, plan: Plan) -> list[DatasetNode]:
+        """Make the nodes, apart from the tree; see `memdata.formats.tree.Target`."""
+        remaining = []
+        new_storage, new_dataset = _cmemdata._Storage, _cmemdata.MemDatasetCommon.from_numpy_array
+        for node in plan.nodes:
+            if isinstance(node, DatasetNode):
+                array = node.array
+                if array is None:
+                    array = node.array = _new_array(node)
+                    if node.stored is not None:
+                        remaining.append(node)
+                filters = node.filters
+                if filters is NO_FILTERS or not node.shape:
+                    place = new_dataset(array)
+                else:
+                    chunks = filters.chunks
+                    if chunks is not None and len(chunks) != len(node.shape):
+                        chunks = None  # a selection took an axis away
+                    place = new_dataset(
+                        array,
+                        chunks=chunks,
+                        compression=filters.compression,
+                        compression_opts=filters.compression_opts,
+                    )
+            elif isinstance(node, LinkNode):
+                place = node.target.place
+                if isinstance(node.target, DatasetNode):
+                    place = place.view()  # shares data and attributes
+            else:
+                place = new_storage()
+            if node.attrs:
+                place.attrs.update(node.attrs)
+            node.place = place
+            if node.parent is not None:
+                node.parent.place[node.name] = place
+        return remaining
+
+    def write_rows(self, node: DatasetNode, start: int, stop: int, part: Array) -> None:
+        """Not needed: the content is read into its place."""
+        raise NotImplementedError
+
+    def finish(self, plan: Plan) -> None:
+        """Put everything into the tree."""
+        root = plan.nodes[0].place
+        self.storage.attrs.update(root.attrs)
+        _merge(root, self.storage)
+
+
+def _new_array(node: DatasetNode) -> Array:
+    make = np.zeros if node.dtype.hasobject else np.empty
+    return make(node.shape or (), node.dtype)
+
+
+def _merge(source: Any, target: Any) -> None:
+    for name, child in source.items():
+        old = target.get(name)
+        if isinstance(old, _cmemdata._Storage) and isinstance(child, _cmemdata._Storage):
+            old.attrs.update(child.attrs)
+            _merge(child, old)
+        else:
+            target[name] = child

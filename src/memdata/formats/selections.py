@@ -1,0 +1,246 @@
+"""What a NumPy index means for a dataset that is still in a file.
+
+A selection becomes a few *runs* along each axis: regular pieces (start, step, count) that a file
+format can read as they are. What is read is a *cover*: the selected elements and, where asking for
+less would take longer, some between them. A last NumPy index picks the result from the cover::
+
+    index [7, 3, 3, 900]   runs (3, 4, 2) (900, 1, 1)   cover 3 7 900   rest [1, 0, 0, 2]
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+__all__ = ["Run", "Selection", "check_used", "normalised", "resolve"]
+
+Shape = tuple[int, ...]
+
+
+class Run(NamedTuple):
+    """A regular piece of an axis."""
+
+    start: int
+    step: int
+    count: int
+
+
+class Selection(NamedTuple):
+    """A NumPy index, resolved against a shape.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Shape of the result.
+    index : object
+        What the user gave, for arrays in memory.
+    runs : tuple of list of Run
+        What to read, axis by axis; several runs at most along one axis.
+    cover : tuple of int
+        Shape of what is read.
+    rest : tuple or None
+        NumPy index of the result in the cover; None where they are the same.
+    """
+
+    shape: Shape
+    index: Any
+    runs: tuple[list[Run], ...]
+    cover: Shape
+    rest: tuple[Any, ...] | None
+
+
+def normalised(selections: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The selections by absolute path without needless slashes; those that select are kept.
+
+    Raises
+    ------
+    TypeError
+        `selections` is not a mapping from path to index.
+    """
+    if not selections:
+        return {}
+    if not isinstance(selections, Mapping):
+        raise TypeError(f"selections is a dict of path: index, not {type(selections).__name__}")
+    result = {}
+    for path, index in selections.items():
+        if not isinstance(path, str):
+            raise TypeError(f"selections has the key {path!r}, which is no path")
+        parts = [part for part in path.split("/") if part]
+        if index is not None:
+            result[posixpath.join("/", *parts)] = index
+    return result
+
+
+def check_used(selections: Mapping[str, Any], datasets: set[str]) -> None:
+    """Check that every selection is of a dataset.
+
+    Raises
+    ------
+    ValueError
+        Names the paths that are not.
+    """
+    unknown = sorted(set(selections) - datasets)
+    if unknown:
+        raise ValueError(f"selections of what is not a dataset there: {', '.join(unknown)}")
+
+
+def resolve(index: Any, shape: Shape | None, itemsize: int, path: str, gap: Shape) -> Selection:
+    """Resolve a NumPy index.
+
+    Parameters
+    ----------
+    index : object
+        Slices, integers, lists, masks, an ellipsis; a tuple of them, one for each axis.
+    shape : tuple of int or None
+        Shape of the dataset; None is a null dataspace, which takes no index.
+    itemsize : int
+        Bytes of an element.
+    path : str
+        Where the dataset is, for messages.
+    gap : tuple of int
+        Per axis, elements between two runs that are better read than skipped (a chunk's length).
+
+    Raises
+    ------
+    ValueError
+        The selection does not fit the shape.
+    """
+    what = f"{path}: the selection {index!r:.200} does not fit"
+    if shape is None:
+        raise ValueError(f"{what}: the dataset is empty (a null dataspace)")
+    parts = _parts(index)
+    if any(isinstance(part, str | bytes) or part is None for part in parts):
+        raise ValueError(f"{what}: field names and newaxis are not selections")
+    parts = tuple(_as_index(part) for part in parts)
+    try:
+        # NumPy itself says whether it fits and what comes out; the array takes one byte.
+        probe = np.broadcast_to(np.zeros((), np.bool_), shape)[parts]
+    except (IndexError, TypeError, ValueError) as error:
+        raise ValueError(f"{what} the shape {shape}: {error}") from None
+    result_shape = np.shape(probe)
+    full = _one_per_axis(parts, shape)
+    if full is None:  # a mask over several axes and the like
+        runs = tuple([Run(0, 1, length)] for length in shape)
+        return Selection(result_shape, parts, runs, shape, parts)
+    # Several arrays, and integers beside an array, are one joint index for NumPy: then arrays
+    # must stay arrays in the rest.
+    joint = sum(not isinstance(part, slice) for part in full) > 1
+    runs_list: list[list[Run]] = []
+    rest: list[Any] = []
+    for axis, part in enumerate(full):
+        inner = itemsize * int(np.prod(shape[axis + 1 :], dtype=object))
+        axis_runs, left = _axis(part, shape[axis], gap[axis], inner)
+        if not joint and isinstance(left, np.ndarray):
+            left = _as_slice(left, sum(run.count for run in axis_runs))
+        runs_list.append(axis_runs)
+        rest.append(left)
+    _keep_one_split(runs_list, rest)
+    cover = tuple(sum(run.count for run in axis_runs) for axis_runs in runs_list)
+    same = cover == result_shape and all(
+        isinstance(left, slice) and left == slice(None) for left in rest
+    )
+    return Selection(result_shape, parts, tuple(runs_list), cover, None if same else tuple(rest))
+
+
+def _parts(index: Any) -> tuple[Any, ...]:
+    return index if isinstance(index, tuple) else (index,)
+
+
+def _as_index(part: Any) -> Any:
+    """Lists and ranges as arrays; an empty list selects nothing (NumPy would call it floats)."""
+    if isinstance(part, slice | int | np.integer) or part is Ellipsis:
+        return part
+    array = np.asarray(part)
+    if array.size == 0 and array.dtype.kind == "f":
+        return array.astype(np.intp)
+    return array
+
+
+def _one_per_axis(parts: tuple[Any, ...], shape: Shape) -> list[Any] | None:
+    """One slice, int or 1-d integer array per axis; None where that is not what was given."""
+    expanded: list[Any] = []
+    for part in parts:
+        if part is Ellipsis:
+            missing = len(shape) - (len(parts) - 1)
+            expanded.extend([slice(None)] * missing)
+        elif isinstance(part, slice):
+            expanded.append(part)
+        elif isinstance(part, int | np.integer) and not isinstance(part, bool | np.bool_):
+            expanded.append(int(part))
+        elif isinstance(part, np.ndarray) and part.ndim == 1:
+            expanded.append(np.flatnonzero(part) if part.dtype == np.bool_ else part)
+        else:
+            return None
+    expanded.extend([slice(None)] * (len(shape) - len(expanded)))
+    return expanded if len(expanded) == len(shape) else None
+
+
+#: Skipping fewer bytes than this costs more than reading them.
+_WORTH_SKIPPING = 1 << 14
+
+
+def _axis(part: Any, length: int, gap: int, inner: int) -> tuple[list[Run], Any]:
+    """The runs to read along one axis, and the index into what is read."""
+    if isinstance(part, int):
+        return [Run(part % length, 1, 1)], 0
+    if isinstance(part, slice):
+        return _axis_slice(range(length)[part], gap, inner)
+    wanted = np.where(part < 0, part + length, part)
+    unique, inverse = np.unique(wanted, return_inverse=True)
+    if unique.size == 0:
+        return [Run(0, 1, 0)], wanted
+    if unique.size > 1:
+        step = int(unique[1] - unique[0])
+        if np.all(np.diff(unique) == step):
+            regular = range(int(unique[0]), int(unique[-1]) + 1, step)
+            runs, left = _axis_slice(regular, gap, inner)
+            positions = np.arange(runs[0].count)[left]
+            return runs, positions[inverse]
+    # Join what is closer than a gap that is worth skipping.
+    gap = max(gap, _WORTH_SKIPPING // max(inner, 1), 1)
+    breaks = np.flatnonzero(np.diff(unique) > gap)
+    starts = unique[np.concatenate(([0], breaks + 1))]
+    stops = unique[np.concatenate((breaks, [unique.size - 1]))] + 1
+    runs = [Run(int(a), 1, int(b - a)) for a, b in zip(starts, stops, strict=True)]
+    offsets = np.concatenate(([0], np.cumsum(stops - starts)))
+    which = np.searchsorted(starts, unique, side="right") - 1
+    positions = (unique - starts[which] + offsets[which])[inverse]
+    return runs, positions
+
+
+def _as_slice(positions: Any, count: int) -> Any:
+    if positions.size == count and np.array_equal(positions, np.arange(count)):
+        return slice(None)
+    return positions
+
+
+def _axis_slice(wanted: range, gap: int, inner: int) -> tuple[list[Run], Any]:
+    count = len(wanted)
+    if count == 0:
+        return [Run(0, 1, 0)], slice(None)
+    backwards = wanted.step < 0
+    regular = wanted[::-1] if backwards else wanted
+    step = regular.step if count > 1 else 1
+    start = regular.start
+    if step > 1 and (step <= gap or step * inner < _WORTH_SKIPPING):
+        # Read what lies between, and drop it in memory.
+        span = (count - 1) * step + 1
+        return [Run(start, 1, span)], slice(None, None, -step if backwards else step)
+    return [Run(start, step, count)], slice(None, None, -1) if backwards else slice(None)
+
+
+def _keep_one_split(runs: list[list[Run]], rest: list[Any]) -> None:
+    """Leave several runs only along the axis where they save most; join those of the others."""
+    split = [axis for axis, axis_runs in enumerate(runs) if len(axis_runs) > 1]
+    for axis in split[1:]:
+        first, last = runs[axis][0], runs[axis][-1]
+        count = last.start + last.count - first.start
+        starts = np.array([run.start for run in runs[axis]])
+        offsets = np.concatenate(([0], np.cumsum([run.count for run in runs[axis]])[:-1]))
+        positions = np.arange(sum(run.count for run in runs[axis]))[rest[axis]]
+        which = np.searchsorted(offsets, positions, side="right") - 1
+        rest[axis] = positions - offsets[which] + starts[which] - first.start
+        runs[axis] = [Run(first.start, 1, count)]

@@ -1,0 +1,372 @@
+"""Writing a file so that nobody ever sees half of it.
+
+Both tools here write to a temporary file in the folder of the target and rename it when it is
+complete, which is one step for the file system: readers see the old content or the new one.
+
+`lock_file`
+    for any content, with the temporary name and a visible lock file;
+`AtomicFile`
+    what every save uses: it also keeps two programs from saving the same file at once, keeps
+    the permissions of the file that it replaces, and can wait for the disk (``durable``).
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import logging
+import os
+import shutil
+import stat
+from types import TracebackType
+from typing import IO, Any, Self
+
+__all__ = ["AtomicFile", "durable_by_default", "lock_file"]
+
+logger = logging.getLogger("memdata")
+
+
+def durable_by_default() -> bool:
+    """Whether the environment variable ``MEMDATA_DURABLE`` asks to wait for the disk."""
+    return os.environ.get("MEMDATA_DURABLE", "0").lower() not in {"", "0", "false", "no", "off"}
+
+
+def _remove(path: str) -> None:
+    """Remove a file or a folder; that there is none is no error."""
+    try:
+        if os.path.isdir(path) and not os.path.islink(path):
+            shutil.rmtree(path)
+        else:
+            os.unlink(path)
+    except FileNotFoundError:
+        pass
+
+
+def _sync_folder(path: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class lock_file:  # noqa: N801 - the name that users know
+    """A temporary name to write to, renamed to the real one on success.
+
+    Parameters
+    ----------
+    filename : str or os.PathLike
+        The file (or folder) to be made.
+    preserve : bool
+        Keep the temporary file when an exception ends the block.
+    comm : communicator, optional
+        Any object with a ``rank``; then only rank 0 touches files.
+
+    Raises
+    ------
+    ValueError
+        `comm` has no ``rank``.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> name = os.path.join(tempfile.mkdtemp(), "result.txt")
+    >>> with lock_file(name) as temporary:
+    ...     _ = open(temporary, "w").write("42")
+    >>> open(name).read()
+    '42'
+    """
+
+    def __init__(
+        self, filename: str | os.PathLike[str], preserve: bool = False, comm: Any = None
+    ) -> None:
+        if comm is not None and not hasattr(comm, "rank"):
+            raise ValueError(f"comm is not a communicator, it has no rank: {comm!r}")
+        self.name = os.fspath(filename)
+        self.preserve = preserve
+        self.rank0 = comm is None or comm.rank == 0
+        self._entered = False
+
+    @property
+    def tmpfile(self) -> str:
+        """The name to write to: ``DIR/.NAME``."""
+        folder, base = os.path.split(self.name.rstrip("/"))
+        return os.path.join(folder, "." + base)
+
+    @property
+    def lockfile(self) -> str:
+        """The file that exists while the block runs: ``DIR/.NAME.lock``."""
+        return self.tmpfile + ".lock"
+
+    def __enter__(self) -> str:
+        if self.rank0:
+            with open(self.lockfile, "w") as lock:
+                lock.write(f"{os.getpid()}\n")
+        return self.tmpfile
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if not self.rank0:
+            return
+        try:
+            if kind is None:
+                self._rename()
+            elif not self.preserve:
+                self._clean()
+        finally:
+            _remove(self.lockfile)
+
+    def _rename(self) -> None:
+        if not os.path.lexists(self.tmpfile):
+            return  # the block had nothing to write
+        if os.path.isdir(self.tmpfile) and os.path.isdir(self.name):
+            _remove(self.name)  # a folder with content cannot be renamed over
+        os.replace(self.tmpfile, self.name)
+
+    def _clean(self) -> None:
+        try:
+            _remove(self.tmpfile)
+        except OSError as failure:  # the block's own exception is what the user must see
+            logger.warning("cannot remove the temporary file %s: %s", self.tmpfile, failure)
+
+
+class AtomicFile:
+    """A file that appears under its name complete, or not at all.
+
+    A context manager. Inside, `path` is the temporary file, which exists and is empty (or is a
+    copy of the target, with ``keep=True``); `fd` is a descriptor of it. Leaving the block
+    without an exception renames it over the target; any exception removes it.
+
+    Parameters
+    ----------
+    filename : str or os.PathLike
+        The target. Of a symbolic link, what it points to is replaced.
+    keep : bool
+        Start with a copy of the target, when there is one.
+    exclusive : bool
+        An existing target is a ``FileExistsError``.
+    durable : bool, optional
+        Wait until file and folder are on the disk. None asks ``MEMDATA_DURABLE``.
+
+    Raises
+    ------
+    BlockingIOError
+        Another program, or thread, is saving this file now.
+    OSError
+        The target is a folder or a device, is write-protected, or its folder is missing.
+
+    Notes
+    -----
+    The temporary file is ``DIR/.NAME.memdata``. It is locked (``flock``) as long as it is
+    written, so one left behind by a dead program is recognised: the next save removes it.
+    """
+
+    def __init__(
+        self,
+        filename: str | os.PathLike[str],
+        *,
+        keep: bool = False,
+        exclusive: bool = False,
+        durable: bool | None = None,
+    ) -> None:
+        self.filename = os.fspath(filename)
+        self.target = os.path.realpath(self.filename)
+        self.keep = keep
+        self.exclusive = exclusive
+        self.durable = durable_by_default() if durable is None else bool(durable)
+        folder, base = os.path.split(self.target)
+        self.folder = folder
+        self.path = os.path.join(folder, _temporary_name(base))
+        self.fd = -1
+
+    def __enter__(self) -> Self:
+        old = self._check_target()
+        try:
+            self.fd = self._create()
+        except BlockingIOError:
+            raise
+        except OSError as error:
+            raise self._named(error) from None
+        try:
+            if old is not None:
+                _like_old(self.fd, old)
+                if self.keep:
+                    _copy_content(self.target, self.fd)
+        except BaseException as error:
+            self._discard()
+            raise self._named(error) from None
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if kind is not None:
+            self._discard()
+            return
+        try:
+            self._commit()
+        except BaseException as failure:
+            self._discard()
+            raise self._named(failure) from None
+
+    def _check_target(self) -> os.stat_result | None:
+        """What the target is now; refuses what must not be replaced."""
+        try:
+            old = os.stat(self.target)
+        except FileNotFoundError:
+            if not os.path.isdir(self.folder):
+                raise FileNotFoundError(
+                    errno.ENOENT, "cannot save, there is no such folder", self.folder
+                ) from None
+            return None
+        if stat.S_ISDIR(old.st_mode):
+            raise IsADirectoryError(errno.EISDIR, "cannot save over a folder", self.filename)
+        if not stat.S_ISREG(old.st_mode):
+            raise OSError(
+                errno.EINVAL, "cannot save, this is a device and not a file", self.filename
+            )
+        if self.exclusive:
+            raise FileExistsError(errno.EEXIST, "the file exists already", self.filename)
+        if not os.access(self.target, os.W_OK):
+            raise PermissionError(errno.EACCES, "the file is write-protected", self.filename)
+        return old
+
+    def _create(self) -> int:
+        """Make the temporary file, empty and locked."""
+        flags = os.O_RDWR | os.O_CLOEXEC
+        while True:
+            try:
+                return self._locked(os.open(self.path, flags | os.O_CREAT | os.O_EXCL, 0o666))
+            except FileExistsError:
+                pass
+            try:
+                # Being written just now, or left behind by a program that died?
+                left = self._locked(os.open(self.path, flags))
+            except FileNotFoundError:
+                continue
+            try:
+                if _same_file(left, self.path):
+                    os.unlink(self.path)
+            finally:
+                os.close(left)
+
+    def _locked(self, fd: int) -> int:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(fd)
+            raise BlockingIOError(
+                errno.EAGAIN, "another program or thread is saving this file now", self.filename
+            ) from None
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                os.close(fd)
+                raise
+            logger.debug("%s: the file system has no locks: %s", self.filename, error)
+        return fd
+
+    def _commit(self) -> None:
+        if self.durable:
+            os.fsync(self.fd)
+        if self.exclusive:
+            # Unlike a rename, a link fails when the name has come into being meanwhile.
+            os.link(self.path, self.target)
+            os.unlink(self.path)
+        else:
+            os.replace(self.path, self.target)
+        self._close()
+        if self.durable:
+            _sync_folder(self.folder)
+
+    def _discard(self) -> None:
+        try:
+            if self.fd >= 0:
+                _remove(self.path)
+        except OSError as failure:
+            logger.warning("cannot remove the temporary file %s: %s", self.path, failure)
+        finally:
+            self._close()
+
+    def _close(self) -> None:
+        if self.fd >= 0:
+            fd, self.fd = self.fd, -1
+            os.close(fd)
+
+    def _named(self, error: BaseException) -> BaseException:
+        """`error` with the user's file name in it instead of the temporary one."""
+        if isinstance(error, OSError) and error.errno is not None:
+            return OSError(error.errno, os.strerror(error.errno), self.filename)
+        return error
+
+
+def _temporary_name(base: str) -> str:
+    name = f".{base}.memdata"
+    if len(os.fsencode(name)) <= 255:
+        return name
+    return f".{hashlib.sha256(os.fsencode(base)).hexdigest()}.memdata"
+
+
+_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
+
+
+def _same_file(fd: int, path: str) -> bool:
+    try:
+        return os.path.samestat(os.fstat(fd), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+def _like_old(fd: int, old: os.stat_result) -> None:
+    """Give the new file the permissions and, where allowed, the owner of the old one."""
+    new = os.fstat(fd)
+    if (new.st_uid, new.st_gid) != (old.st_uid, old.st_gid):
+        try:
+            os.fchown(fd, old.st_uid, old.st_gid)
+        except PermissionError:
+            pass
+    os.fchmod(fd, stat.S_IMODE(old.st_mode))
+
+
+_FICLONE = 0x40049409  # ioctl of Linux: share the blocks of another file
+
+
+def _copy_content(source: str, target_fd: int) -> None:
+    """Copy a whole file, sharing its blocks where the file system can."""
+    with open(source, "rb") as file:
+        try:
+            fcntl.ioctl(target_fd, _FICLONE, file.fileno())
+            return
+        except OSError:
+            pass  # not on this file system
+        _copy_range(file, target_fd, os.fstat(file.fileno()).st_size)
+
+
+def _copy_range(file: IO[bytes], target_fd: int, size: int) -> None:
+    done = 0
+    try:
+        while done < size:
+            count = os.copy_file_range(
+                file.fileno(), target_fd, min(size - done, 1 << 26), done, done
+            )
+            if count == 0:
+                break
+            done += count
+    except OSError as error:
+        unsupported = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM}
+        if error.errno not in unsupported:
+            raise
+    file.seek(done)
+    while block := file.read(1 << 24):
+        view = memoryview(block)
+        while view:
+            count = os.pwrite(target_fd, view, done)
+            view = view[count:]
+            done += count

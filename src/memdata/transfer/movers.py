@@ -1,0 +1,132 @@
+"""Moving the elements of large datasets between memory and files.
+
+*direct*
+    The bytes lie in the file in one piece as they lie in memory: ``pread`` and ``pwrite`` at their
+    offset, past the file format's library.
+*serial*
+    Everything else, through the library, in pieces.
+
+Both move in pieces of some MiB, so that Ctrl-C stops them soon and progress can be shown.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from typing import Any
+
+import numpy as np
+
+from memdata.formats.tree import DatasetNode, Target
+from memdata.progress import Progress
+
+__all__ = ["read_direct", "read_into", "transfer_rows", "write_direct"]
+
+Array = np.ndarray[Any, Any]
+
+#: Bytes of one system call. Larger ones are not faster; smaller ones stop sooner.
+PIECE = 16 << 20
+
+
+def _bytes_of(array: Array) -> memoryview:
+    """The bytes of a C-contiguous array, of any type."""
+    return memoryview(array.reshape(-1).view(np.uint8))
+
+
+def read_direct(descriptor: int, offset: int, out: Array, progress: Progress) -> None:
+    """Fill `out`, a C-contiguous array, with the bytes at `offset`.
+
+    Raises
+    ------
+    OSError
+        The file ends too early, or cannot be read.
+    """
+    view = _bytes_of(out)
+    done = 0
+    while done < len(view):
+        count = os.preadv(descriptor, [view[done : done + PIECE]], offset + done)
+        if count == 0:
+            raise OSError(errno.EIO, "the file ends before the data do")
+        done += count
+        progress.advance(count)
+
+
+def write_direct(descriptor: int, offset: int, array: Array, progress: Progress) -> None:
+    """Write the bytes of an array, of any layout in memory, at `offset`."""
+    if array.flags.c_contiguous:
+        _write_bytes(descriptor, offset, array, progress)
+        return
+    row = array.nbytes // len(array)
+    if row > PIECE and array.ndim > 1:
+        for index in range(len(array)):
+            write_direct(descriptor, offset + index * row, array[index], progress)
+        return
+    rows = max(1, PIECE // row)
+    for start in range(0, len(array), rows):
+        part = np.ascontiguousarray(array[start : start + rows])
+        _write_bytes(descriptor, offset + start * row, part, progress)
+
+
+def _write_bytes(descriptor: int, offset: int, array: Array, progress: Progress) -> None:
+    view = _bytes_of(array)
+    done = 0
+    while done < len(view):
+        count = os.pwrite(descriptor, view[done : done + PIECE], offset + done)
+        done += count
+        progress.advance(count)
+
+
+def read_into(node: DatasetNode, progress: Progress) -> None:
+    """Read a dataset's stored elements into ``node.array``."""
+    stored, out = node.stored, node.array
+    assert stored is not None and out is not None
+    extent = stored.extent()
+    if extent is not None:
+        read_direct(*extent, out, progress)
+        return
+    if not out.ndim:
+        stored.read_rows(0, 1, out)
+        progress.advance(out.nbytes)
+        return
+    rows = stored.piece_rows()
+    for start in range(0, len(out), rows):
+        part = out[start : start + rows]
+        stored.read_rows(start, start + len(part), part)
+        progress.advance(part.nbytes)
+
+
+def transfer_rows(node: DatasetNode, target: Target, progress: Progress) -> None:
+    """Write a dataset's elements through the target, from memory or from another file."""
+    shape, array, stored = node.shape, node.array, node.stored
+    if not shape:
+        if array is None and stored is not None:
+            array = np.zeros((), node.dtype)
+            stored.read_rows(0, 1, array)
+        assert array is not None
+        target.write_rows(node, 0, 1, array)
+        progress.advance(array.nbytes)
+        return
+    rows = _rows(node)
+    for start in range(0, shape[0], rows):
+        stop = min(start + rows, shape[0])
+        if array is not None:
+            part = array[start:stop]
+        else:
+            assert stored is not None
+            part = np.zeros((stop - start, *shape[1:]), node.dtype)
+            stored.read_rows(start, stop, part)
+        target.write_rows(node, start, stop, part)
+        progress.advance(part.nbytes)
+
+
+def _rows(node: DatasetNode) -> int:
+    """Rows moved together: some MiB, whole chunks of the target."""
+    if node.stored is not None:
+        return node.stored.piece_rows()
+    assert node.shape
+    row = max(1, node.nbytes // node.shape[0])
+    rows = max(1, PIECE // row)
+    if node.filters.chunks:
+        chunk = max(1, node.filters.chunks[0])
+        rows = max(rows // chunk, 1) * chunk
+    return rows
