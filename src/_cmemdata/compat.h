@@ -5,6 +5,7 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #include <stdbool.h>
+#include <stddef.h>
 
 #if PY_VERSION_HEX < 0x030C0000
 #include <structmember.h>

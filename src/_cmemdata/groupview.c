@@ -12,7 +12,9 @@ typedef struct {
 
 typedef struct {
     PyObject_HEAD
+    module_state *state; /* the type keeps its module alive */
     PyObject *group;
+    PyObject *item;  /* the last pair handed out, used again when nobody kept it; or NULL */
     PyObject *node;  /* the group's _Storage; NULL: ask the group's own indexing */
     PyObject *names; /* list; NULL: exhausted */
     Py_ssize_t next;
@@ -47,7 +49,9 @@ group_iter_new(module_state *state, PyObject *group, view_kind kind)
         Py_DECREF(names);
         return NULL;
     }
+    iterator->state = state;
     iterator->group = Py_NewRef(group);
+    iterator->item = NULL;
     iterator->node = group_indexing_is_ours(group) ? Py_XNewRef(node) : NULL;
     iterator->names = names;
     iterator->next = 0;
@@ -56,29 +60,46 @@ group_iter_new(module_state *state, PyObject *group, view_kind kind)
     return (PyObject *)iterator;
 }
 
+/* (name, child), which takes the reference to child. Loops drop each pair before they ask for the
+   next, so that one tuple mostly serves them all (dict's own iterator does the same). */
+static PyObject *
+pair(GroupIter *iterator, PyObject *name, PyObject *child)
+{
+    PyObject *item = iterator->item;
+    if (item != NULL && Py_REFCNT(item) == 1) {
+        PyObject *old_name = PyTuple_GET_ITEM(item, 0), *old_child = PyTuple_GET_ITEM(item, 1);
+        PyTuple_SET_ITEM(item, 0, Py_NewRef(name));
+        PyTuple_SET_ITEM(item, 1, child);
+        Py_INCREF(item); /* before letting go of the old, which may run code */
+        Py_DECREF(old_name);
+        Py_DECREF(old_child);
+        if (!PyObject_GC_IsTracked(item)) {
+            PyObject_GC_Track(item); /* the collector untracks tuples of atoms */
+        }
+        return item;
+    }
+    item = PyTuple_New(2);
+    if (item == NULL) {
+        Py_DECREF(child);
+        return NULL;
+    }
+    PyTuple_SET_ITEM(item, 0, Py_NewRef(name));
+    PyTuple_SET_ITEM(item, 1, child);
+    Py_XSETREF(iterator->item, Py_NewRef(item));
+    return item;
+}
+
 static PyObject *
 group_iter_next(PyObject *self)
 {
     GroupIter *iterator = (GroupIter *)self;
-    module_state *state = state_of(self);
     while (iterator->names != NULL && iterator->next < PyList_GET_SIZE(iterator->names)) {
         PyObject *name = PyList_GET_ITEM(iterator->names, iterator->next++);
         PyObject *child = iterator->node != NULL
-                              ? group_child(state, iterator->group, iterator->node, name)
+                              ? group_child(iterator->state, iterator->group, iterator->node, name)
                               : PyObject_GetItem(iterator->group, name);
         if (child != NULL) {
-            if (iterator->kind == VIEW_VALUES) {
-                return child;
-            }
-            PyObject *item = PyTuple_New(2);
-            if (item != NULL) {
-                PyTuple_SET_ITEM(item, 0, Py_NewRef(name));
-                PyTuple_SET_ITEM(item, 1, child);
-            }
-            else {
-                Py_DECREF(child);
-            }
-            return item;
+            return iterator->kind == VIEW_VALUES ? child : pair(iterator, name, child);
         }
         if (PyErr_Occurred()) {
             if (!PyErr_ExceptionMatches(PyExc_KeyError)) {
@@ -88,6 +109,7 @@ group_iter_next(PyObject *self)
         }
     }
     Py_CLEAR(iterator->names);
+    Py_CLEAR(iterator->item);
     return NULL;
 }
 
@@ -105,6 +127,7 @@ group_iter_traverse(PyObject *self, visitproc visit, void *arg)
     GroupIter *iterator = (GroupIter *)self;
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(iterator->group);
+    Py_VISIT(iterator->item);
     Py_VISIT(iterator->node);
     Py_VISIT(iterator->names);
     return 0;
@@ -117,6 +140,7 @@ group_iter_dealloc(PyObject *self)
     PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
     Py_XDECREF(iterator->group);
+    Py_XDECREF(iterator->item);
     Py_XDECREF(iterator->node);
     Py_XDECREF(iterator->names);
     PyObject_GC_Del(self);
