@@ -90,7 +90,7 @@ def _node_of(group: Any) -> Any:
         return _node_of(node) if isinstance(node, _cmemdata._BaseGroup) else node
     if is_group(group):
         return group
-    raise TypeError(f"not a group: {group!r}")
+    raise TypeError(f"not a group but a {type(group).__name__}: {group!r:.80}")
 
 
 def deep_group_copy(
@@ -199,12 +199,24 @@ def _copy_in_memory(
     if clash:
         raise ValueError(f"a shared dataset cannot have a selection: {', '.join(clash)}")
     replaced = _selected(source, wanted) if wanted else None
+    for path in same:
+        _check_dataset(source, path)
     copies = _cmemdata.copy_tree(
         source, target, sort=True, shallow=shallow, shared=same or None, replaced=replaced
     )
     for attrs in copies:
         for name, value in attrs.items():
             attrs[name] = to_memory(value, convert_strings=convert_strings)
+
+
+def _check_dataset(source: Any, path: str) -> None:
+    """Refuse a path in `shared` that is not a dataset: it would be copied without a word."""
+    try:
+        found = _at(source, path) if path != "/" else source
+    except KeyError:
+        found = None
+    if not isinstance(found, _cmemdata.MemDataset):
+        raise ValueError(f"shared names {path}, where the source has no dataset")
 
 
 def _absolute(path: str) -> str:
@@ -248,6 +260,8 @@ def _at(group: Any, path: str) -> Any:
     """The object at a path below a group; a `_Storage` is walked step by step."""
     if isinstance(group, _cmemdata._Storage):
         for part in path.strip("/").split("/"):
+            if not isinstance(group, _cmemdata._Storage):
+                raise KeyError(path)
             group = group[part]
         return group
     return group[path.lstrip("/")]

@@ -297,9 +297,7 @@ def guess_file_format(
     >>> guess_file_format("day3.zarr").__name__, guess_file_format("day3.dat").__name__
     ('Zarr', 'HDF5')
     """
-    text = os.fspath(name)
-    if isinstance(text, bytes):
-        text = os.fsdecode(text)
+    text = os.fsdecode(name)
     if text.rstrip("/").endswith((".zarr", ".zarr.zip")) or os.path.isdir(text):
         return Zarr
     if text.endswith((".h5", ".hdf5")):

@@ -67,7 +67,7 @@ def _jsonable(value: Any) -> Any:
         return [_jsonable(item) for item in value]
     if isinstance(value, np.datetime64):
         return str(value)
-    if isinstance(value, _DATES):
+    if isinstance(value, datetime.date | datetime.time):
         return value.isoformat()
     if isinstance(value, bytes):
         return _text(value)
@@ -277,8 +277,6 @@ def to_array(value: Any, *, convert_strings: bool = False) -> Any:
         return np.asarray(value)
     if isinstance(value, np.ma.MaskedArray):
         raise UnstorableAttribute("a masked array would lose its mask; store data and mask apart")
-    if isinstance(value, np.timedelta64):
-        raise UnstorableAttribute(f"HDF5 has no type for {value.dtype}")
     if isinstance(value, np.ndarray):
         return _array(value, convert_strings)
     if isinstance(value, str):
@@ -379,8 +377,8 @@ def _array(value: np.ndarray[Any, Any], convert_strings: bool) -> Any:
         return _string_array(value.astype(object))
     if kind == "O":
         return _object_array(value)
-    if kind == "M":
-        return _dump(value)
+    if kind in "mM":
+        raise UnstorableAttribute(f"HDF5 has no type for {value.dtype}")
     return value
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import h5py
-from h5py import h5f
+from h5py import h5f, h5fd
 
 __all__ = ["not_readable", "open_group", "opened"]
 
@@ -32,10 +32,43 @@ def opened(filename: str, mode: str, **kwargs: Any) -> Iterator[Any]:
     file = open_group(filename, mode, **kwargs)
     try:
         yield file
-    finally:
-        # Objects of a failed load may still be held by a traceback; they must not keep the file.
-        if file:
+    except BaseException:
+        with contextlib.suppress(OSError, RuntimeError):
+            _close(file)
+        raise
+    _close(file)
+
+
+def _close(file: Any) -> None:
+    """Close a file, so that HDF5 is rid of it even when the disk refuses to take the rest.
+
+    HDF5 cannot let go of a file whose last bytes it cannot write: the program would fail again,
+    or crash, at its end. So what is left is flushed first; if that fails, the file's descriptor
+    is pointed to memory, where the closing succeeds.
+    """
+    if not file:
+        return
+    if file.id.get_intent() & h5f.ACC_RDWR:
+        try:
+            h5f.flush(file.id)
+        except (OSError, RuntimeError):
+            _divert(file)
+            with contextlib.suppress(OSError, RuntimeError):
+                h5f.flush(file.id)
             file.close()
+            raise
+    file.close()
+
+
+def _divert(file: Any) -> None:
+    """Point the descriptor of a file that is given up to a file in memory."""
+    if file.id.get_access_plist().get_driver() != h5fd.SEC2:
+        return
+    descriptor = os.memfd_create("memdata")
+    try:
+        os.dup2(descriptor, file.id.get_vfd_handle(), inheritable=False)
+    finally:
+        os.close(descriptor)
 
 
 def open_group(filename: str, mode: str, **kwargs: Any) -> Any:

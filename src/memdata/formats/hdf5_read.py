@@ -57,7 +57,7 @@ class HDF5Source:
     """
 
     def __init__(self, group: Any, *, copying: bool = False) -> None:
-        self.group = group.id if isinstance(group.id, h5g.GroupID) else h5g.open(group.id, b"/")
+        self.group = h5g.open(group.id, b".")  # for a file: its root group
         self.file = h5i.get_file_id(group.id)
         self.prefix: str = group.name or "/"
         self.copying = copying
@@ -215,7 +215,8 @@ class _Walk:
         shape = () if kind == h5s.SCALAR else space.get_simple_extent_dims()
         # Only plain contiguous storage has an offset; with a user block, "none" is not None.
         plist = None
-        filters, codes = NO_FILTERS, []
+        filters = NO_FILTERS
+        codes: list[int] = []
         if self.source._user_block or target.get_offset() is None:
             plist = target.get_create_plist()
             filters, codes = filters_of(plist)
@@ -420,18 +421,18 @@ def _read_runs(dataset: Any, known: KnownType, runs: tuple[list[Any], ...], out:
     space = dataset.get_space()
     for run in runs[split]:
         block = [run if axis == split else parts[0] for axis, parts in enumerate(runs)]
-        shape = tuple(part.count for part in block)
+        shape = tuple(part.length for part in block)
         space.select_hyperslab(
             tuple(part.start for part in block), shape, tuple(part.step for part in block)
         )
         if len(runs[split]) == 1:
             dataset.read(h5s.create_simple(shape), space, out, known.memory)
             return
-        memory = h5s.create_simple(tuple(sum(part.count for part in parts) for parts in runs))
+        memory = h5s.create_simple(tuple(sum(part.length for part in parts) for parts in runs))
         begin = tuple(offset if axis == split else 0 for axis in range(len(runs)))
         memory.select_hyperslab(begin, shape)
         dataset.read(memory, space, out, known.memory)
-        offset += run.count
+        offset += run.length
 
 
 # Attributes
@@ -464,7 +465,7 @@ def read_attributes(
         Told of each attribute that h5py cannot read. Without it those are an error.
     """
     names: list[bytes] = []
-    h5a.iterate(target, lambda name, *_info: names.append(name) and None)
+    h5a.iterate(target, lambda name, *_info: _append(names, name))
     if not names:
         return {}
     if len(names) > 1:
@@ -473,7 +474,7 @@ def read_attributes(
             names.clear()
             h5a.iterate(
                 target,
-                lambda name, *_info: names.append(name) and None,
+                lambda name, *_info: _append(names, name),
                 index_type=h5.INDEX_CRT_ORDER,
             )
     attrs = {}
@@ -491,6 +492,10 @@ def read_attributes(
         else:
             attrs[text] = to_memory(value, convert_strings=convert_strings)
     return attrs
+
+
+def _append(names: list[bytes], name: bytes) -> None:
+    names.append(name)  # and None, which tells HDF5 to go on
 
 
 def _read_attribute(target: Any, name: bytes, prefix: str) -> Any:

@@ -90,7 +90,7 @@ class HDF5Target:
 
     def open(self, group: Any) -> None:
         """Say where to write."""
-        self.group = group.id if isinstance(group.id, h5g.GroupID) else h5g.open(group.id, b"/")
+        self.group = h5g.open(group.id, b".")  # for a file: its root group
         self.file = h5i.get_file_id(group.id)
         self.prefix: str = group.name or "/"
         self.file_name = str(group.file.filename)

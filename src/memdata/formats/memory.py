@@ -41,7 +41,7 @@ class MemorySource:
 
     def plan(self, options: Options) -> Plan:
         """Walk the tree; see `memdata.formats.tree.Source`."""
-        storage_type: type = _cmemdata._Storage
+        storage_type, dataset_type = _cmemdata._Storage, _cmemdata.MemDataset
         root = GroupNode("/", "", None, self.storage.attrs)
         root.source = self.storage
         plan = Plan("saving", [root])
@@ -57,6 +57,10 @@ class MemorySource:
                 path = "/" + name if parent.parent is None else f"{parent.path}/{name}"
                 check_name(name, path)
                 is_group = isinstance(child, storage_type)
+                if not is_group and not isinstance(child, dataset_type):
+                    raise TypeError(
+                        f"{path}: neither a group nor a dataset but a {type(child).__name__}"
+                    )
                 key = id(child) if is_group else id(child.attrs)
                 known = seen.get(key)
                 if known is not None and not options.selections:

@@ -110,7 +110,7 @@ def holds_references(dtype: np.dtype[Any]) -> bool:
         return holds_references(dtype.subdtype[0])
     if dtype.fields is not None:
         return any(holds_references(field[0]) for field in dtype.fields.values())
-    metadata = dtype.metadata or {}
+    metadata: Any = dtype.metadata or {}
     if "ref" in metadata:
         return True
     inner = metadata.get("vlen")

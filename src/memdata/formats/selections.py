@@ -1,6 +1,6 @@
 """What a NumPy index means for a dataset that is still in a file.
 
-A selection becomes a few *runs* along each axis: regular pieces (start, step, count) that a file
+A selection becomes a few *runs* along each axis: regular pieces (start, step, length) that a file
 format can read as they are. What is read is a *cover*: the selected elements and, where asking for
 less would take longer, some between them. A last NumPy index picks the result from the cover::
 
@@ -25,7 +25,7 @@ class Run(NamedTuple):
 
     start: int
     step: int
-    count: int
+    length: int
 
 
 class Selection(NamedTuple):
@@ -87,7 +87,8 @@ def check_used(selections: Mapping[str, Any], datasets: set[str]) -> None:
         raise ValueError(f"selections of what is not a dataset there: {', '.join(unknown)}")
 
 
-def resolve(index: Any, shape: Shape | None, itemsize: int, path: str, gap: Shape) -> Selection:
+def resolve(index: Any, shape: Shape | None, itemsize: int, path: str, gap: Shape = ()
+) -> Selection:
     """Resolve a NumPy index.
 
     Parameters
@@ -101,7 +102,7 @@ def resolve(index: Any, shape: Shape | None, itemsize: int, path: str, gap: Shap
     path : str
         Where the dataset is, for messages.
     gap : tuple of int
-        Per axis, elements between two runs that are better read than skipped (a chunk's length).
+        Per axis, none for 1: elements between two runs that are better read than skipped (a chunk's length).
 
     Raises
     ------
@@ -128,17 +129,18 @@ def resolve(index: Any, shape: Shape | None, itemsize: int, path: str, gap: Shap
     # Several arrays, and integers beside an array, are one joint index for NumPy: then arrays
     # must stay arrays in the rest.
     joint = sum(not isinstance(part, slice) for part in full) > 1
+    gap = gap or (1,) * len(shape)
     runs_list: list[list[Run]] = []
     rest: list[Any] = []
     for axis, part in enumerate(full):
         inner = itemsize * int(np.prod(shape[axis + 1 :], dtype=object))
         axis_runs, left = _axis(part, shape[axis], gap[axis], inner)
         if not joint and isinstance(left, np.ndarray):
-            left = _as_slice(left, sum(run.count for run in axis_runs))
+            left = _as_slice(left, sum(run.length for run in axis_runs))
         runs_list.append(axis_runs)
         rest.append(left)
     _keep_one_split(runs_list, rest)
-    cover = tuple(sum(run.count for run in axis_runs) for axis_runs in runs_list)
+    cover = tuple(sum(run.length for run in axis_runs) for axis_runs in runs_list)
     same = cover == result_shape and all(
         isinstance(left, slice) and left == slice(None) for left in rest
     )
@@ -197,7 +199,7 @@ def _axis(part: Any, length: int, gap: int, inner: int) -> tuple[list[Run], Any]
         if np.all(np.diff(unique) == step):
             regular = range(int(unique[0]), int(unique[-1]) + 1, step)
             runs, left = _axis_slice(regular, gap, inner)
-            positions = np.arange(runs[0].count)[left]
+            positions = np.arange(runs[0].length)[left]
             return runs, positions[inverse]
     # Join what is closer than a gap that is worth skipping.
     gap = max(gap, _WORTH_SKIPPING // max(inner, 1), 1)
@@ -239,8 +241,8 @@ def _keep_one_split(runs: list[list[Run]], rest: list[Any]) -> None:
         first, last = runs[axis][0], runs[axis][-1]
         count = last.start + last.count - first.start
         starts = np.array([run.start for run in runs[axis]])
-        offsets = np.concatenate(([0], np.cumsum([run.count for run in runs[axis]])[:-1]))
-        positions = np.arange(sum(run.count for run in runs[axis]))[rest[axis]]
+        offsets = np.concatenate(([0], np.cumsum([run.length for run in runs[axis]])[:-1]))
+        positions = np.arange(sum(run.length for run in runs[axis]))[rest[axis]]
         which = np.searchsorted(offsets, positions, side="right") - 1
         rest[axis] = positions - offsets[which] + starts[which] - first.start
         runs[axis] = [Run(first.start, 1, count)]

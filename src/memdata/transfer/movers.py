@@ -30,7 +30,7 @@ PIECE = 16 << 20
 
 def _bytes_of(array: Array) -> memoryview:
     """The bytes of a C-contiguous array, of any type."""
-    return memoryview(array.reshape(-1).view(np.uint8))
+    return array.reshape(-1).view(np.uint8).data
 
 
 def read_direct(descriptor: int, offset: int, out: Array, progress: Progress) -> None:
@@ -79,7 +79,8 @@ def _write_bytes(descriptor: int, offset: int, array: Array, progress: Progress)
 def read_into(node: DatasetNode, progress: Progress) -> None:
     """Read a dataset's stored elements into ``node.array``."""
     stored, out = node.stored, node.array
-    assert stored is not None and out is not None
+    assert stored is not None
+    assert out is not None
     extent = stored.extent()
     if extent is not None:
         read_direct(*extent, out, progress)

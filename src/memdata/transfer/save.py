@@ -127,7 +127,9 @@ def _save_hdf5(
     target = HDF5Target(direct="driver" not in open_kw, track_order=track_order)
     target.prepare(plan, options)
     plan = agree(plan, comm)
-    settings = {"alignment_threshold": 1 << 20, "alignment_interval": 1 << 12, **open_kw}
+    settings = dict(open_kw)
+    if not open_kw.get("userblock_size"):  # HDF5 wants its size to be a multiple of the alignment
+        settings = {"alignment_threshold": 1 << 20, "alignment_interval": 1 << 12, **open_kw}
     settings["locking"] = False  # the temporary file has a lock of ours
     if needs_dense_root(plan) and not keep:
         settings["track_order"] = True
@@ -144,7 +146,7 @@ def _save_hdf5(
                 _move(plan, target, bar)
             for node, offset in target.extents:
                 _write_extent(node, offset, temporary.fd, bar)
-        except OSError as error:
+        except (OSError, RuntimeError) as error:  # h5py raises both when the disk refuses
             raise _named(error, name, temporary.path) from error
 
 
@@ -170,10 +172,10 @@ def _move(plan: Plan, target: Target, bar: Progress) -> None:
     target.finish(plan)
 
 
-def _named(error: OSError, name: str, temporary: str) -> OSError:
+def _named(error: OSError | RuntimeError, name: str, temporary: str) -> OSError:
     """An error that names the user's file, with the cause that HDF5 hides in its text."""
     text = str(error)
-    number = error.errno
+    number = getattr(error, "errno", None)
     if number is None:
         for code in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG):
             if f"errno = {code}," in text:
