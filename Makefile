@@ -36,7 +36,8 @@ lint: $(STAMPS)/lint build ## check style, types, stubs and compiler warnings
 	tools/check_warnings $(RUN)
 
 demo: $(STAMPS)/demo build ## analyse one second of three gravitational-wave detectors
-	$(RUN) examples/gravitational_waves.py "$$($(RUN) tools/fetch_strain.py)" demo-output
+	@strain=$$($(RUN) tools/fetch_strain.py) && \
+	$(RUN) examples/gravitational_waves.py "$$strain" demo-output
 
 bench: build ## print the table of speeds
 	$(RUN) -m benchmarks $(ARGS)
