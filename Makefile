@@ -14,7 +14,7 @@ C_SOURCES := $(wildcard src/_cmemdata/*.c src/_cmemdata/*.h)
 PYTHON_FOLDERS := src tests benchmarks examples tools setup.py
 
 .DEFAULT_GOAL := help
-.PHONY: help build test lint demo bench format clean
+.PHONY: help build test lint lint-python lint-types lint-c demo bench format clean
 .DELETE_ON_ERROR:
 
 help: ## show this text
@@ -27,12 +27,18 @@ build: $(STAMPS)/base ## build the C extension in place (see setup.py for switch
 test: $(STAMPS)/test build ## run the tests
 	$(RUN) -m pytest $(ARGS)
 
-lint: $(STAMPS)/lint build ## check style, types, stubs and compiler warnings
+lint: lint-python lint-types lint-c ## check style, types, stubs and compiler warnings
+
+lint-python: $(STAMPS)/lint
 	$(RUN) -m ruff check $(PYTHON_FOLDERS)
 	$(RUN) -m ruff format --check $(PYTHON_FOLDERS)
-	$(RUN) -m clang_format --dry-run -Werror $(C_SOURCES)
+
+lint-types: $(STAMPS)/lint build
 	$(RUN) -m mypy
 	$(RUN) -m mypy.stubtest memdata._cmemdata
+
+lint-c: $(STAMPS)/lint
+	.venv/bin/clang-format --dry-run -Werror $(C_SOURCES)
 	tools/check_warnings $(RUN)
 
 demo: $(STAMPS)/demo build ## analyse one second of three gravitational-wave detectors
@@ -45,7 +51,7 @@ bench: build ## print the table of speeds
 format: $(STAMPS)/lint ## lay out Python and C code
 	$(RUN) -m ruff check --fix-only --quiet $(PYTHON_FOLDERS)
 	$(RUN) -m ruff format $(PYTHON_FOLDERS)
-	$(RUN) -m clang_format -i $(C_SOURCES)
+	.venv/bin/clang-format -i $(C_SOURCES)
 
 clean: ## remove what was made, the environment too
 	rm -rf .venv .cache build dist demo-output src/*.egg-info src/memdata/*.so
