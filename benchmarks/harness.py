@@ -9,7 +9,8 @@ What makes the numbers hold on a busy machine:
 
 * Both statements run in turns (A B A B ...), so that both meet the same machine.
 * The best of many short samples is taken: what disturbs a sample only makes it longer. Sampling
-  goes on until the best of both has not moved for a while.
+  goes on until the best of both has not moved for a while. Where the median of the ratios tells
+  another story than the ratio of the best, the table says so.
 * Short statements are repeated within the loop, so that the loop costs next to nothing; both
   sides have the same loop and the same repeats.
 * The garbage collector stays on, as users have it.
@@ -18,6 +19,7 @@ What makes the numbers hold on a busy machine:
 from __future__ import annotations
 
 import itertools
+import math
 import statistics
 import textwrap
 import time
@@ -59,23 +61,22 @@ class Effort:
     sample
         Seconds that a sample of a repeatable statement takes. Short enough to fit between two
         interruptions by other programs, long enough for the clock.
-    least, most
-        Number of samples of each side.
+    least
+        Number of samples that each side gets in any case.
     steady
-        Stop when the best of both sides has not improved by half a per cent for so many samples.
+        Stop when the best of both sides has not improved by half a per cent for so many seconds.
     seconds
-        Stop, after the least number of samples, when so much time has gone.
+        Stop when so many seconds have gone.
     """
 
-    sample: float = 2e-3
-    least: int = 10
-    most: int = 500
-    steady: int = 25
-    seconds: float = 12.0
+    sample: float
+    least: int
+    steady: float
+    seconds: float
 
 
-FULL = Effort()
-QUICK = Effort(least=3, most=40, steady=5, seconds=1.0)
+FULL = Effort(sample=2e-3, least=30, steady=2.0, seconds=20.0)
+QUICK = Effort(sample=2e-3, least=5, steady=0.1, seconds=1.0)
 
 
 class Loop:
@@ -162,18 +163,18 @@ class Row:
             rounds_of_anchor = anchor.rounds_for(effort.sample)
             rounds_of_ours = ours.rounds_for(effort.sample)
         timing = Timing()
-        steady = _Steadiness()
-        end = time.perf_counter() + effort.seconds
-        while len(timing.anchor) < effort.most:
+        clock = time.perf_counter
+        begin = improved = clock()
+        while len(timing.anchor) < effort.least or (
+            clock() < min(improved + effort.steady, begin + effort.seconds)
+        ):
+            before = timing.best_anchor, timing.best_ours
             prepare.sample(1)
             timing.anchor.append(anchor.sample(rounds_of_anchor))
             prepare.sample(1)
             timing.ours.append(ours.sample(rounds_of_ours))
-            unchanged = steady.after(timing)
-            if len(timing.anchor) >= effort.least and (
-                unchanged >= effort.steady or time.perf_counter() > end
-            ):
-                break
+            if timing.best_anchor < 0.995 * before[0] or timing.best_ours < 0.995 * before[1]:
+                improved = clock()
         return timing
 
 
@@ -186,11 +187,11 @@ class Timing:
 
     @property
     def best_anchor(self) -> float:
-        return min(self.anchor)
+        return min(self.anchor, default=math.inf)
 
     @property
     def best_ours(self) -> float:
-        return min(self.ours)
+        return min(self.ours, default=math.inf)
 
     @property
     def ratio(self) -> float:
@@ -203,22 +204,6 @@ class Timing:
         return statistics.median(
             ours / anchor for anchor, ours in zip(self.anchor, self.ours, strict=True)
         )
-
-
-class _Steadiness:
-    """Counts the samples since the best of either side last improved."""
-
-    def __init__(self) -> None:
-        self._best = (float("inf"), float("inf"))
-        self._unchanged = 0
-
-    def after(self, timing: Timing) -> int:
-        best = (min(self._best[0], timing.anchor[-1]), min(self._best[1], timing.ours[-1]))
-        moved = any(new < 0.995 * old for new, old in zip(best, self._best, strict=True))
-        if moved:
-            self._best = best
-        self._unchanged = 0 if moved else self._unchanged + 1
-        return self._unchanged
 
 
 class Subject:
@@ -266,3 +251,8 @@ class Outcome(NamedTuple):
     @property
     def met(self) -> bool:
         return self.timing is not None and self.timing.ratio <= self.row.target
+
+    @property
+    def certain(self) -> bool:
+        """Whether the median of the ratios gives the same verdict as the best times."""
+        return self.timing is None or self.met == (self.timing.median_ratio <= self.row.target)

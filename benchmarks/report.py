@@ -101,13 +101,16 @@ def _cells(outcome: Outcome) -> tuple[str, str, str, str, str, str]:
     timing = outcome.timing
     if timing is None:
         return outcome.row.name, "", "", "", target, outcome.trouble
+    verdict = "met" if outcome.met else "MISSED"
+    if not outcome.certain:
+        verdict += f" (median {timing.median_ratio:.2f})"
     return (
         outcome.row.name,
         seconds(timing.best_anchor),
         seconds(timing.best_ours),
         f"{timing.ratio:.2f}",
         target,
-        "met" if outcome.met else "MISSED",
+        verdict,
     )
 
 
