@@ -11,9 +11,9 @@ from typing import Any
 import h5py
 import pytest
 from hypothesis import HealthCheck, settings
-from support import fill
 
 from memdata import MemDiskGroup, MemGroup
+from support import fill
 
 _SLOW_OK = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 

@@ -26,7 +26,7 @@ ANYTHING = [
     [1, [2]],
     {"nested": {"dict": 1}},
     {1, 2},
-    datetime.datetime(2020, 1, 2),
+    datetime.datetime(2020, 1, 2, tzinfo=datetime.UTC),
     np.float32(1.5),
     np.arange(3),
     np.array(["ä", "b"]),

@@ -6,7 +6,6 @@ Each row of a table is a call on the tree of `support.fill`, the exception, and 
 
 from __future__ import annotations
 
-import copy
 import re
 import subprocess
 import sys
@@ -16,13 +15,11 @@ from dataclasses import dataclass
 import h5py
 import numpy as np
 import pytest
-from support import assert_same_tree, fill, leftovers
 
 from memdata import (
     MemDatasetCommon,
     MemDiskGroup,
     MemGroup,
-    _BaseGroup,
     _MemObjMixin,
     _Storage,
     _StorageRoot,
@@ -32,6 +29,7 @@ from memdata import (
     ro_dict,
 )
 from memdata._cmemdata import format_abs_path
+from support import assert_same_array, assert_same_tree, fill, leftovers
 
 
 @dataclass(frozen=True)
@@ -292,19 +290,12 @@ OBJECTS = rows(
     ("root with unknown", lambda: _StorageRoot(no_such=1), TypeError, ("no_such",)),
     ("storage by position", lambda: _Storage(1), TypeError),
     ("relative name", lambda: _MemObjMixin(_StorageRoot(), "a"), ValueError, ("'a'",)),
-    ("root of a wrong type", lambda: _MemObjMixin({}, "/a"), TypeError, ("dict", "_StorageRoot")),
     ("name of a wrong type", lambda: _MemObjMixin(None, 5), TypeError, ("int", "str")),
     (
         "from_storage_root of nothing there",
-        lambda: MemGroup._from_storage_root(_StorageRoot(), "/a"),
+        lambda: list(MemGroup._from_storage_root(_StorageRoot(), "/a")),
         KeyError,
         ("/a",),
-    ),
-    (
-        "from_storage_root of a wrong type",
-        lambda: _BaseGroup._from_storage_root({}, "/"),
-        TypeError,
-        ("dict",),
     ),
     ("group with unknown", lambda: MemGroup(no_such=1), TypeError, ("no_such",)),
     ("dataset without dtype", lambda: MemDatasetCommon((1,)), TypeError),
@@ -337,12 +328,12 @@ OBJECTS = rows(
         TypeError,
         ("MemDatasetCommon",),
     ),
-    ("from_group of an int", lambda: MemGroup.from_group(5), TypeError, ("int",)),
-    ("from_group of None", lambda: MemGroup.from_group(None), TypeError, ("NoneType",)),
+    ("from_group of an int", lambda: MemGroup.from_group(5), TypeError, ("5", "group")),
+    ("from_group of None", lambda: MemGroup.from_group(None), TypeError, ("None", "group")),
     ("loading None", lambda: MemGroup.from_hdf5(None), TypeError, ("NoneType",)),
     ("loading an int", lambda: MemGroup.from_hdf5(7), TypeError, ("int",)),
-    ("from_file of None", lambda: MemDiskGroup.from_file(None), TypeError, ("NoneType",)),
-    ("from_file of an int", lambda: MemDiskGroup.from_file(7), TypeError, ("int",)),
+    ("from_file of None", lambda: MemDiskGroup.from_file(None), TypeError, ("None",)),
+    ("from_file of an int", lambda: MemDiskGroup.from_file(7), TypeError, ("7",)),
     ("get_file of an int", lambda: get_file(7), TypeError, ("int",)),
     ("saving to None", lambda: MemGroup().to_hdf5(None), TypeError, ("NoneType",)),
     ("saving to an int", lambda: MemGroup().to_hdf5(7), TypeError, ("int",)),
@@ -350,7 +341,7 @@ OBJECTS = rows(
     ("saving to a NUL", lambda: MemGroup().to_hdf5("a\0b.h5"), (ValueError, OSError)),
     (
         "disagreeing format",
-        lambda: MemGroup.from_file("x.zarr", file_format=fileformats.HDF5),
+        lambda: MemDiskGroup().save("x.zarr", file_format=fileformats.HDF5),
         ValueError,
         ("x.zarr",),
     ),
@@ -470,13 +461,12 @@ UNSTORABLE = {
 @pytest.mark.parametrize("data", UNSTORABLE.values(), ids=list(UNSTORABLE))
 def test_a_dtype_that_hdf5_cannot_hold(tree, tmp_path, data):
     tree.create_dataset("sky/bad", data=data)
-    before = copy.deepcopy(tree)
     with pytest.raises(TypeError, match="/sky/bad") as caught:
         tree.to_hdf5(tmp_path / "x.h5")
     named = "object" if data.dtype == object else "datetime64|timedelta64|U|str|unicode"
     assert re.search(named, str(caught.value))
     assert not leftovers(tmp_path)
-    assert_same_tree(tree, before)
+    assert_same_array(tree["sky/bad"][...], data)
 
 
 @pytest.mark.parametrize("name", ["a\0b", ".", "..", ""])

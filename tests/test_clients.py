@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from support import assert_same_array, fill
 
 import memdata
 from memdata import MemDiskGroup, MemGroup, _Storage
+from support import assert_same_array, fill
 
 
 class BasicContainer(MemDiskGroup):
@@ -154,19 +154,20 @@ def test_generic_code_takes_any_group(any_tree):
     assert total(any_tree) == pytest.approx(3.0 + 66.0 + 3 + 42)
 
 
+class Careful(MemDiskGroup):
+    @classmethod
+    def from_file(cls, *args, **kwargs):
+        made = super().from_file(*args, **kwargs)
+        made.attrs["checked"] = True
+        return made
+
+    def copy(self, *args, **kwargs):
+        made = super().copy(*args, **kwargs)
+        made.attrs["copies"] = made.attrs.get("copies", 0) + 1
+        return made
+
+
 def test_overriding_from_file_and_copy(tmp_path):
-    class Careful(MemDiskGroup):
-        @classmethod
-        def from_file(cls, *args, **kwargs):
-            made = super().from_file(*args, **kwargs)
-            made.attrs["checked"] = True
-            return made
-
-        def copy(self, *args, **kwargs):
-            made = super().copy(*args, **kwargs)
-            made.attrs["copies"] = made.attrs.get("copies", 0) + 1
-            return made
-
     fill(Careful()).save(tmp_path / "x.h5")
     made = Careful.from_file(tmp_path / "x.h5")
     assert made.attrs["checked"]

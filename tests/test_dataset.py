@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from support import assert_same_array
 
 from memdata import MemAttrs, MemDataset, MemDatasetCommon, MemGroup
+from support import assert_same_array
 
 SHAPES = hnp.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=4)
 COPIES = {
@@ -293,7 +293,7 @@ class TestIndexing:
     @pytest.mark.parametrize("index", [5, (0, 0, 0), "field", -4, [7], np.s_[..., ...]])
     def test_what_numpy_refuses_is_refused_alike(self, index):
         array = numbered(3, 4)
-        with pytest.raises(Exception) as numpys:  # noqa: PT011 - whatever NumPy raises
+        with pytest.raises(Exception) as numpys:
             array[index]
         with pytest.raises(numpys.type):
             wrap(array)[index]

@@ -8,6 +8,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+
+from memdata import MemDatasetCommon, MemDiskGroup, MemGroup, _BaseGroup, _StorageRoot
 from support import (
     FakeComm,
     assert_same_attrs,
@@ -16,8 +18,6 @@ from support import (
     open_descriptors,
     run_python,
 )
-
-from memdata import MemDatasetCommon, MemDiskGroup, MemGroup, _BaseGroup, _StorageRoot
 
 
 class Container(MemDiskGroup):

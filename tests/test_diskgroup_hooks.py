@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
+
 import h5py
 import numpy as np
 import pytest
-from support import fill
 
 from memdata import MemDiskGroup, MemGroup
+from support import fill
 
 
 class Picky(MemDiskGroup):
@@ -89,8 +91,8 @@ class TestNamesAllowed:
         assert MemDiskGroup.dataset_name_allowed("/anything")
 
     def test_are_static(self):
-        assert isinstance(MemDiskGroup.__dict__["group_name_allowed"], staticmethod)
-        assert isinstance(MemDiskGroup.__dict__["dataset_name_allowed"], staticmethod)
+        for name in ("group_name_allowed", "dataset_name_allowed"):
+            assert isinstance(inspect.getattr_static(MemDiskGroup, name), staticmethod)
 
     def test_are_asked_with_paths_that_end_in_the_name(self, tree):
         asked = []
@@ -173,10 +175,19 @@ class TestSelections:
             container = Selecting.from_file(file, time_sel=slice(None, None, 2))
         np.testing.assert_array_equal(container["time"][:], tree["time"][::2])
 
-    def test_the_base_class_makes_none_and_warns(self, h5_tree, tree):
-        with pytest.warns(UserWarning, match="_make_selections|time_sel|selection"):
-            container = MemDiskGroup.from_file(h5_tree, time_sel=slice(1, 3))
-        np.testing.assert_array_equal(container["time"][:], tree["time"][:])
+    def test_the_base_class_makes_none_and_warns(self):
+        with pytest.warns(UserWarning, match="MemDiskGroup"):
+            assert MemDiskGroup._make_selections({"time": slice(1, 3)}) is None
+
+    def test_a_class_that_makes_none_raises_naming_the_axis(self, h5_tree):
+        """Not loading everything in silence (part 12)."""
+        with pytest.warns(UserWarning, match="MemDiskGroup"), pytest.raises(ValueError) as caught:
+            MemDiskGroup.from_file(h5_tree, time_sel=slice(1, 3), mode="r")
+        assert "time" in str(caught.value)
+
+    def test_data_left_on_disk_cannot_be_selected_from(self, h5_tree):
+        with pytest.raises(ValueError, match="time"):
+            Selecting.from_file(h5_tree, ondisk=True, time_sel=slice(1, 3))
 
     def test_the_class_that_was_called_is_asked_and_not_the_one_the_file_names(self, tmp_path):
         fill(Named()).save(tmp_path / "named.h5")

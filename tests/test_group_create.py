@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from support import FakeComm, assert_same_array, assert_same_tree, fill
 
 from memdata import MemDatasetCommon, MemGroup, _StorageRoot
+from support import FakeComm, assert_same_array, assert_same_tree, fill
 
 SCALAR_DTYPES = st.one_of(
     hnp.boolean_dtypes(),
@@ -323,8 +323,8 @@ class TestCreateDataset:
         assert len(any_tree["empty"]) == 0
 
     @pytest.mark.parametrize("name", ["time/x", "sky/map/a/b"])
-    def test_a_dataset_on_the_way_is_a_value_error(self, any_tree, name):
-        with pytest.raises(ValueError):
+    def test_a_dataset_on_the_way_is_a_value_error(self, any_tree, kind, name):
+        with pytest.raises((ValueError, TypeError) if kind == "h5py" else ValueError):
             any_tree.create_dataset(name, data=np.arange(3))
         assert any_tree["time"].shape == (4,)
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support import FakeComm, fill
 
 from memdata import MemDatasetCommon, MemGroup, _BaseGroup, _Storage, _StorageRoot
+from support import FakeComm, fill
 
 MISSING = ["nothing", "/nothing", "sky/nothing", "nothing/at/all", "", "sky/map/x", "answer/x/y"]
 
@@ -216,8 +216,8 @@ class TestDelete:
         assert "sky/map" in tree
 
     @pytest.mark.parametrize("path", MISSING)
-    def test_missing_is_a_key_error(self, any_tree, path):
-        with pytest.raises(KeyError):
+    def test_missing_is_a_key_error(self, any_tree, kind, path):
+        with pytest.raises(ValueError if kind == "h5py" and not path else KeyError):
             del any_tree[path]
 
     def test_a_group_goes_with_everything_below(self, any_tree):
@@ -344,7 +344,7 @@ class TestMapping:
 
 
 class TestThroughADataset:
-    PATHS = ["time/0", "sky/map/x", "sky/map/a/b", "answer/x", "/sky/deep/mask/mask"]
+    PATHS = ("time/0", "sky/map/x", "sky/map/a/b", "answer/x", "/sky/deep/mask/mask")
 
     @pytest.mark.parametrize("path", PATHS)
     def test_is_missing(self, any_tree, path):

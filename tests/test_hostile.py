@@ -13,7 +13,6 @@ import sys
 
 import numpy as np
 import pytest
-from support import assert_same_tree, fill, run_python
 
 from memdata import (
     MemAttrs,
@@ -27,6 +26,7 @@ from memdata import (
     ro_dict,
 )
 from memdata._cmemdata import format_abs_path
+from support import assert_same_tree, fill, run_python
 
 
 class Trap(Exception):
@@ -370,7 +370,7 @@ class TestComparing:
 class TestCopying:
     """Deep copies meet `__deepcopy__` and `__reduce_ex__` of the user's objects."""
 
-    PLACES = ["attribute", "element", "field"]
+    PLACES = ("attribute", "element", "field")
 
     def plant(self, tree, place, value):
         if place == "attribute":
@@ -543,7 +543,8 @@ class TestWalking:
         class Dying:
             def __del__(self):
                 for name in list(group):
-                    del group[name]
+                    if name in group:
+                        del group[name]
 
         for number in range(20):
             group.create_group(f"g{number}/deep").attrs["dying"] = Dying()
@@ -711,7 +712,7 @@ class TestOverrides:
                 setattr(view, name, value)
             except (AttributeError, TypeError, ValueError):
                 continue
-            for use in (repr, hash, lambda v: v.parent, lambda v: v.file, lambda v: v == view):
+            for use in (repr, hash, lambda v: v.parent, lambda v: v.file, lambda v: v == v.view()):
                 try:
                     use(view)
                 except (TypeError, ValueError, KeyError, AttributeError):
@@ -745,11 +746,6 @@ class TestOverrides:
             with pytest.raises(TypeError):
                 view.__class__ = kind
 
-    def test_native_types_cannot_be_changed_from_outside(self):
-        for kind in (_Storage, MemDatasetCommon, ro_dict):
-            with pytest.raises(TypeError):
-                kind.__init__ = None
-
     @pytest.mark.parametrize("state", [None, (), {}, (1, 2, 3), {"_body": 5}, "text"], ids=repr)
     def test_pickles_that_lie(self, tree, state):
         for thing in (tree, tree["sky/map"], tree._storage_root, tree._storage_root["/sky"]):
@@ -760,10 +756,11 @@ class TestOverrides:
                 victim.__setstate__(state)
             except (TypeError, ValueError, AttributeError, KeyError):
                 pass
-            try:
-                repr(victim)
-            except (TypeError, ValueError, AttributeError, KeyError):
-                pass
+            for use in (repr, len, hash, copy.copy, copy.deepcopy):
+                try:
+                    use(victim)
+                except (TypeError, ValueError, AttributeError, KeyError, RuntimeError):
+                    pass
 
     def test_hooks_of_a_container_that_change_the_tree(self):
         class Meddling(MemDiskGroup):

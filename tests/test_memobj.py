@@ -7,9 +7,9 @@ import weakref
 
 import numpy as np
 import pytest
-from support import assert_same_tree, fill
 
 from memdata import MemDatasetCommon, MemGroup, _MemObjMixin, _StorageRoot
+from support import assert_same_tree, fill
 
 
 def test_defaults():

@@ -15,7 +15,6 @@ import weakref
 import h5py
 import numpy as np
 import pytest
-from support import FakeComm, fill, run_python
 
 import memdata
 from memdata import (
@@ -30,6 +29,7 @@ from memdata import (
     deep_group_copy,
     ro_dict,
 )
+from support import FakeComm, fill, run_python
 
 pytestmark = pytest.mark.usefixtures("no_gc")
 
@@ -122,7 +122,8 @@ class TestDropping:
         array, alive = watched_array()
         container.create_dataset("x", data=array)
         sub = container["sky"]
-        sub.parent, container.file, container._data, container._storage_root
+        assert (sub.parent, sub.file) == (container, container)
+        assert container._data == container._storage_root
         watch = weakref.ref(container)
         del array, container, sub
         assert alive() is None
@@ -199,18 +200,18 @@ class TestDropping:
         group = fill(MemGroup())
         root = weakref.ref(group._storage_root)
         for bad in (
-            lambda: group["nothing"],
-            lambda: group[5],
-            lambda: group.create_group("sky"),
-            lambda: group.create_dataset("x", shape=(2,), data=[1, 2, 3]),
-            lambda: group.require_group("time"),
-            lambda: setattr(group["time"], "chunks", (1, 2)),
+            lambda t: t["nothing"],
+            lambda t: t[5],
+            lambda t: t.create_group("sky"),
+            lambda t: t.create_dataset("x", shape=(2,), data=[1, 2, 3]),
+            lambda t: t.require_group("time"),
+            lambda t: setattr(t["time"], "chunks", (1, 2)),
         ):
             try:
-                bad()
+                bad(group)
             except Exception:  # noqa: BLE001 - each raises its own
                 pass
-        del group, bad
+        del group
         assert root() is None
 
     def test_a_cycle_of_the_users_own_is_left_to_the_collector(self):
@@ -292,9 +293,7 @@ OPERATIONS = {
     "refused keyword": lambda t: _ignore(
         lambda: t.create_dataset("a", data=ARRAY, bad=1), TypeError
     ),
-    "refused chunks": lambda t: _ignore(
-        lambda: setattr(t["sky/map"], "chunks", (1,)), ValueError
-    ),
+    "refused chunks": lambda t: _ignore(lambda: setattr(t["sky/map"], "chunks", (1,)), ValueError),
     "set storage": lambda t: (
         setattr(t["sky/map"], "chunks", (2, 2)),
         setattr(t["sky/map"], "compression", "gzip"),
@@ -309,7 +308,12 @@ OPERATIONS = {
     "names": lambda t: (t["sky/map"].name, t["sky"].parent, t["sky/map"].file, t.parent.name),
     "equality": lambda t: (t == t["/"], t["sky"] != t, t["time"] == t["time"], hash(t["sky"])),
     "equal datasets": lambda t: t["sky/map"] == t["sky/map"].copy(),
-    "indexing": lambda t: (t["sky/map"][1:, 2], t["sky/map"][0, 0], t["objects"][0], len(t["time"])),
+    "indexing": lambda t: (
+        t["sky/map"][1:, 2],
+        t["sky/map"][0, 0],
+        t["objects"][0],
+        len(t["time"]),
+    ),
     "assigning": lambda t: (
         t["sky/map"].__setitem__((0, 0), 5),
         t["objects"].__setitem__(0, ATTR),
@@ -369,43 +373,57 @@ OPERATIONS = {
 
 @pytest.mark.parametrize("name", list(OPERATIONS))
 def test_leaves_no_reference_behind(name):
-    """Reference counts, live objects and traced memory are the same after many repeats."""
-    operation = OPERATIONS[name]
-    repeats = 30 if "tree" in name or "copy" in name or name in ("pickle", "subclasses") else 300
-    tree = _tree()
-    types = [
-        kind for kind in vars(_cmemdata).values() if isinstance(kind, type)
-    ] + [MemGroup, MemDiskGroup, np.ndarray, dict, list, float]
-    sentinels = [*types, ARRAY, ATTR, tree, tree._storage_root, tree._storage_root["/sky/map"]]
+    """Reference counts, live objects and traced memory do not grow with the repeats.
 
-    def counts():
-        gc.collect()
-        return [sys.getrefcount(thing) for thing in sentinels], len(gc.get_objects())
+    Caches that fill and lists that are resized may make one measurement differ; what leaks grows
+    in each of them.
+    """
+    operation = OPERATIONS[name]
+    slow = any(word in name for word in ("tree", "copy", "copies", "pickle", "subclass"))
+    repeats = 100 if slow else 300
+    tree = _tree()
+    types = [kind for kind in vars(_cmemdata).values() if isinstance(kind, type)]
+    sentinels = [MemGroup, MemDiskGroup, np.ndarray, dict, list, float, *types]
+    sentinels += [ARRAY, ATTR, tree, tree._storage_root, tree._storage_root["/sky/map"]]
+    # Half a reference or object for each repeat; of memory, less than the smallest object has.
+    allowed = {"traced memory": 2000 + 16 * repeats}
 
     def run():
         for _ in range(repeats):
             operation(tree)
+        gc.collect()
 
-    for _ in range(3):
-        run()
+    def measure():
+        counts = {str(thing)[:60]: sys.getrefcount(thing) for thing in sentinels}
+        return {
+            **counts,
+            "live objects": len(gc.get_objects()),
+            "traced memory": tracemalloc.get_traced_memory()[0],
+        }
+
+    def too_much(growth):
+        return {
+            what: grown
+            for what, grown in growth.items()
+            if grown >= allowed.get(what, repeats // 2)
+        }
+
+    run()
+    growth = dict.fromkeys(measure(), sys.maxsize)
     tracemalloc.start()
     try:
         run()
-        before, objects_before = counts()
-        memory_before = tracemalloc.get_traced_memory()[0]
-        run()
-        after, objects_after = counts()
-        memory_after = tracemalloc.get_traced_memory()[0]
+        before = measure()
+        for _ in range(4):
+            run()
+            after = measure()
+            growth = {what: min(growth[what], after[what] - before[what]) for what in before}
+            before = after
+            if not too_much(growth):
+                break
     finally:
         tracemalloc.stop()
-    grown = {
-        str(thing)[:60]: new - old
-        for thing, old, new in zip(sentinels, before, after, strict=True)
-        if abs(new - old) >= repeats // 2
-    }
-    assert not grown
-    assert objects_after - objects_before < repeats // 2
-    assert memory_after - memory_before < 16 * repeats
+    assert too_much(growth) == {}
 
 
 class TestTenThousand:

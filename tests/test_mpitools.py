@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support import FakeComm
 
 from memdata import mpitools
+from support import FakeComm
 
 RANKS = st.integers(1, 9)
 LENGTHS = st.integers(0, 50)

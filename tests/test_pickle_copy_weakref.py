@@ -11,7 +11,6 @@ import weakref
 import h5py
 import numpy as np
 import pytest
-from support import assert_same_array, assert_same_tree, fill
 
 from memdata import (
     MemAttrs,
@@ -25,6 +24,7 @@ from memdata import (
     _StorageRoot,
     ro_dict,
 )
+from support import assert_same_array, assert_same_tree, fill
 
 
 class OwnGroup(MemGroup):
@@ -311,7 +311,7 @@ class TestNewFirstInitLater:
             copy.copy,
             copy.deepcopy,
             pickle.dumps,
-            lambda t: t == t,  # noqa: PLR0124
+            lambda t: t == t,
             lambda t: t["x"],
             lambda t: t[0],
             lambda t: "x" in t,
@@ -328,8 +328,10 @@ class TestNewFirstInitLater:
         ):
             try:
                 use(thing)
-            except Exception as error:  # noqa: BLE001 - any ordinary one will do
-                assert not isinstance(error, SystemError | MemoryError)
+            except (SystemError, MemoryError):
+                raise
+            except Exception:  # noqa: BLE001 - any ordinary one will do
+                continue
 
 
 def _square(view):

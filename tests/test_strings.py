@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support import assert_same_array, leftovers
 
 from memdata import MemGroup
+from support import assert_same_array, leftovers
 
 ASCII = st.text(st.characters(min_codepoint=1, max_codepoint=127), max_size=6)
 

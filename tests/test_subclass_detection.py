@@ -8,10 +8,10 @@ import textwrap
 import h5py
 import numpy as np
 import pytest
-from support import run_python
 
 import memdata
 from memdata import MemDiskGroup, MemGroup
+from support import run_python
 
 
 class Base(MemDiskGroup):
