@@ -229,6 +229,36 @@ from_data(PyObject *data, PyArray_Descr *descr, PyArray_Dims *shape)
     return array != NULL && shape != NULL ? with_shape(array, shape) : array;
 }
 
+/* PyArray_IntpConverter reads a list without holding its items, while `__index__` may change it. */
+static int
+shape_dims(PyObject *shape, PyArray_Dims *dims)
+{
+    if (PyIndex_Check(shape) || !PySequence_Check(shape)) {
+        return PyArray_IntpConverter(shape, dims);
+    }
+    PyObject *fixed = PySequence_Tuple(shape);
+    int done = fixed != NULL ? PyArray_IntpConverter(fixed, dims) : NPY_FAIL;
+    Py_XDECREF(fixed);
+    return done;
+}
+
+/* NumPy's errors do not say what was asked for. */
+static void
+add_request_to_error(PyObject *shape, PyObject *dtype)
+{
+    PyObject *type, *value, *traceback;
+    PyErr_Fetch(&type, &value, &traceback);
+    if (type == PyExc_ValueError || type == PyExc_TypeError) {
+        PyErr_Format(type, "%S (asked for: shape %R, dtype %R)", value,
+                     shape != NULL ? shape : Py_None, dtype != NULL ? dtype : Py_None);
+        Py_XDECREF(type);
+        Py_XDECREF(value);
+        Py_XDECREF(traceback);
+        return;
+    }
+    PyErr_Restore(type, value, traceback);
+}
+
 PyObject *
 array_for(module_state *state, PyObject *shape, PyObject *dtype, PyObject *data)
 {
@@ -238,9 +268,9 @@ array_for(module_state *state, PyObject *shape, PyObject *dtype, PyObject *data)
     bool has_shape = shape != NULL && shape != Py_None;
     (void)state;
     if (dtype != NULL && !PyArray_DescrConverter2(dtype, &descr)) {
-        return NULL;
+        goto done;
     }
-    if (has_shape && !PyArray_IntpConverter(shape, &dims)) {
+    if (has_shape && !shape_dims(shape, &dims)) {
         goto done;
     }
     if (data != NULL && data != Py_None) {
@@ -257,6 +287,10 @@ array_for(module_state *state, PyObject *shape, PyObject *dtype, PyObject *data)
         descr = NULL;
     }
 done:
+    if (array == NULL) {
+        PyObject *asked = descr != NULL ? (PyObject *)descr : dtype;
+        add_request_to_error(shape, asked);
+    }
     PyDimMem_FREE(dims.ptr);
     Py_XDECREF(descr);
     return array;
@@ -265,7 +299,7 @@ done:
 /* ---- for Python ---- */
 
 PyDoc_STRVAR(copy_array_doc,
-"copy_array(target, source)\n--\n\n"
+"copy_array(target, source, /)\n--\n\n"
 "Copy the elements of one array into another of the same shape.\n\n"
 "Large arrays of the same layout and type are copied by several threads.\n\n"
 "Parameters\n----------\n"

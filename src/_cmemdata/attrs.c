@@ -176,7 +176,8 @@ static PyType_Slot attrs_slots[] = {
 static PyType_Spec attrs_spec = {
     .name = "memdata.MemAttrs",
     .basicsize = sizeof(MemAttrs),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    .flags =
+        Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE,
     .slots = attrs_slots,
 };
 

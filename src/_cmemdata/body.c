@@ -47,14 +47,22 @@ static PyObject *
 chunks_for(PyArrayObject *array, PyObject *value)
 {
     int ndim = PyArray_NDIM(array);
-    PyObject *given = PyIndex_Check(value)      ? PyTuple_Pack(1, value)
-                      : PySequence_Check(value) ? PySequence_Tuple(value)
-                                                : NULL;
+    PyObject *given = PySequence_Check(value) ? PySequence_Tuple(value)
+                      : PyIndex_Check(value)  ? PyTuple_Pack(1, value)
+                                              : NULL;
+    if (given == NULL && PyErr_Occurred() && PyErr_ExceptionMatches(PyExc_TypeError)) {
+        PyErr_Clear();
+    }
     if (given == NULL || PyTuple_GET_SIZE(given) != ndim || PyBool_Check(value)) {
         if (!PyErr_Occurred()) {
-            PyErr_Format(PyExc_ValueError,
-                         "chunks must be None or one length for each of the %d axes, got %R", ndim,
-                         value);
+            PyObject *shape = PyArray_IntTupleFromIntp(ndim, PyArray_DIMS(array));
+            if (shape != NULL) {
+                PyErr_Format(PyExc_ValueError,
+                             "chunks must be None or one length for each axis of the shape %R, "
+                             "got %R",
+                             shape, value);
+                Py_DECREF(shape);
+            }
         }
         Py_XDECREF(given);
         return NULL;
@@ -247,7 +255,7 @@ body_new_slot(PyTypeObject *type, PyObject *args, PyObject *kwargs)
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O:_DatasetBody", keywords, &array)) {
         return NULL;
     }
-    int valid = PyArray_Check(array) ? 1 : is_null_dataspace(state, array);
+    int valid = PyArray_Check(array) || array == Py_None ? 1 : is_null_dataspace(state, array);
     if (valid != 1) {
         if (valid == 0) {
             PyErr_Format(PyExc_TypeError, "a dataset's data must be an ndarray, not %.200s",

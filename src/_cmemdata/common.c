@@ -151,7 +151,11 @@ static int
 common_set_chunks(PyObject *self, PyObject *value, void *Py_UNUSED(closure))
 {
     DatasetBody *body = dataset_body((Dataset *)self);
-    return body != NULL ? body_set_chunks(body, value) : -1;
+    if (body == NULL || body_set_chunks(body, value) == 0) {
+        return body != NULL ? 0 : -1;
+    }
+    object_name_in_error((MemObject *)self, NULL);
+    return -1;
 }
 
 static PyObject *
@@ -360,6 +364,9 @@ common_init_slot(PyObject *self, PyObject *args, PyObject *kwargs)
         }
         done = body != NULL ? 0 : -1;
     }
+    if (done < 0) {
+        object_name_in_error((MemObject *)self, NULL);
+    }
     Py_XDECREF(array);
     Py_XDECREF(values[0]);
     Py_XDECREF(values[1]);
@@ -510,7 +517,8 @@ static PyType_Slot common_slots[] = {
 static PyType_Spec common_spec = {
     .name = "memdata.MemDatasetCommon",
     .basicsize = sizeof(Dataset),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    .flags =
+        Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE,
     .slots = common_slots,
 };
 

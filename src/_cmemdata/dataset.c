@@ -10,7 +10,7 @@ DatasetBody *
 dataset_body(Dataset *self)
 {
     if (self->body == NULL) {
-        PyErr_Format(PyExc_RuntimeError, "%.200s.__init__ has not been called",
+        PyErr_Format(PyExc_ValueError, "%.200s.__init__ has not been called",
                      Py_TYPE(self)->tp_name);
     }
     return self->body;
@@ -54,9 +54,10 @@ dataset_contents_equal(PyObject *a, PyObject *b)
 
 /* ---- copies ---- */
 
-/* Another object of the same class, tree and name; it takes the reference to `body`. */
+/* Another object of the same class, tree and name, with a copy of the instance attributes; it
+   takes the reference to `body`. */
 static PyObject *
-dataset_twin(Dataset *self, DatasetBody *body)
+dataset_twin(Dataset *self, DatasetBody *body, PyObject *memo)
 {
     Dataset *twin = (Dataset *)dataset_around(Py_TYPE(self), body);
     if (twin != NULL) {
@@ -64,6 +65,16 @@ dataset_twin(Dataset *self, DatasetBody *body)
         twin->object.name = Py_XNewRef(self->object.name);
         twin->object.prefix = Py_XNewRef(self->object.prefix);
         twin->object.tail = Py_XNewRef(self->object.tail);
+    }
+    PyObject *dict = self->object.instance_dict;
+    if (twin != NULL && dict != NULL && PyDict_GET_SIZE(dict) > 0) {
+        twin->object.instance_dict =
+            memo != NULL ? PyObject_CallFunctionObjArgs(state_of((PyObject *)self)->deepcopy, dict,
+                                                        memo, NULL)
+                         : PyDict_Copy(dict);
+        if (twin->object.instance_dict == NULL) {
+            Py_CLEAR(twin);
+        }
     }
     return (PyObject *)twin;
 }
@@ -77,7 +88,7 @@ dataset_deep(PyObject *self, char order, PyObject *memo)
     if (copy != NULL && body_own(state, copy, order, memo) < 0) {
         Py_CLEAR(copy);
     }
-    return dataset_twin((Dataset *)self, copy);
+    return dataset_twin((Dataset *)self, copy, memo);
 }
 
 PyDoc_STRVAR(dataset_view_doc,
@@ -88,8 +99,9 @@ static PyObject *
 dataset_view(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
     DatasetBody *body = dataset_body((Dataset *)self);
-    return body != NULL ? dataset_twin((Dataset *)self, (DatasetBody *)Py_NewRef((PyObject *)body))
-                        : NULL;
+    return body != NULL
+               ? dataset_twin((Dataset *)self, (DatasetBody *)Py_NewRef((PyObject *)body), NULL)
+               : NULL;
 }
 
 PyDoc_STRVAR(dataset_copy_doc,
@@ -245,7 +257,13 @@ dataset_init_slot(PyObject *self, PyObject *args, PyObject *kwargs)
                      Py_TYPE(self)->tp_name);
         return -1;
     }
-    return object_init_keywords((MemObject *)self, kwargs);
+    if (object_init_keywords((MemObject *)self, kwargs) < 0) {
+        return -1;
+    }
+    if (((Dataset *)self)->body == NULL) { /* attributes need one; the data are None */
+        ((Dataset *)self)->body = body_new(state_of(self), Py_None);
+    }
+    return ((Dataset *)self)->body != NULL ? 0 : -1;
 }
 
 /* ---- the type ---- */
@@ -300,7 +318,8 @@ static PyType_Slot dataset_slots[] = {
 static PyType_Spec dataset_spec = {
     .name = "memdata.MemDataset",
     .basicsize = sizeof(Dataset),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    .flags =
+        Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE,
     .slots = dataset_slots,
 };
 

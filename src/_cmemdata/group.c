@@ -28,7 +28,7 @@ group_top(module_state *state, Group *self)
 {
     PyObject *root = self->object.root;
     if (root == NULL) {
-        PyErr_Format(PyExc_RuntimeError, "this %.200s has no tree: its __init__ was not called",
+        PyErr_Format(PyExc_ValueError, "this %.200s has no tree: its __init__ was not called",
                      Py_TYPE(self)->tp_name);
         return NULL;
     }
@@ -124,13 +124,19 @@ path_allowed(module_state *state, PyObject *self, bool is_group, PyObject *path)
     return allowed;
 }
 
-/* The same for what `split` names from the group. */
+/* The same for what `split` names from the group, and for each group on the way to it. */
 static int
 split_allowed(module_state *state, Group *self, bool is_group, const split_path *split)
 {
     PyObject *prefix = split->absolute ? state->slash : object_name(&self->object);
-    PyObject *path = prefix != NULL ? join_names(prefix, split->owner) : NULL;
-    int allowed = path != NULL ? path_allowed(state, (PyObject *)self, is_group, path) : -1;
+    PyObject *path = Py_XNewRef(prefix);
+    int allowed = path != NULL ? 1 : -1;
+    for (Py_ssize_t i = 0; allowed == 1 && i < split->count; i++) {
+        Py_SETREF(path, join_names(path, split->names[i]));
+        allowed = path == NULL ? -1
+                               : path_allowed(state, (PyObject *)self,
+                                              is_group || i < split->count - 1, path);
+    }
     Py_XDECREF(path);
     return allowed;
 }
@@ -289,7 +295,7 @@ find_foreign(module_state *state, Group *self, const split_path *split, bool mus
     int there = *found != NULL ? 1 : PyErr_ExceptionMatches(PyExc_KeyError) ? 0 : -1;
     if (there == 1 && has_hooks(state, (PyObject *)self) && split->count > 0) {
         bool is_group = PyObject_HasAttr(*found, state->str_create_group);
-        there = path_allowed(state, (PyObject *)self, is_group, path);
+        there = split_allowed(state, self, is_group, split);
         if (there != 1) {
             Py_CLEAR(*found);
         }
@@ -357,9 +363,24 @@ group_subscript(PyObject *self, PyObject *key)
     return group_find(self, key, true, &handle) == 1 ? handle : NULL;
 }
 
+bool
+group_indexing_is_ours(PyObject *self)
+{
+    return Py_TYPE(self)->tp_as_mapping->mp_subscript == group_subscript;
+}
+
 static int
 group_contains(PyObject *self, PyObject *key)
 {
+    if (!group_indexing_is_ours(self)) {
+        PyObject *found = PyObject_GetItem(self, key);
+        if (found == NULL && PyErr_ExceptionMatches(PyExc_KeyError)) {
+            PyErr_Clear();
+            return 0;
+        }
+        Py_XDECREF(found);
+        return found != NULL ? 1 : -1;
+    }
     return group_find(self, key, false, NULL);
 }
 
@@ -430,12 +451,6 @@ group_child(module_state *state, PyObject *self, PyObject *node, PyObject *name)
     split_path_clear(&split);
     Py_DECREF(found);
     return handle;
-}
-
-bool
-group_indexing_is_ours(PyObject *self)
-{
-    return Py_TYPE(self)->tp_as_mapping->mp_subscript == group_subscript;
 }
 
 /* Leave out the names that the class's hooks refuse; `names` is changed. */
@@ -782,6 +797,7 @@ group_create_common(PyObject *object, PyObject *const *args, Py_ssize_t nargs)
     }
     PyObject *handle = NULL, *array = NULL;
     DatasetBody *body = NULL;
+    bool fits = false;
     if (check_allowed(state, self, false, &split) < 0 ||
         check_free(state, self, start, &split, true) < 0) {
         goto done;
@@ -792,8 +808,17 @@ group_create_common(PyObject *object, PyObject *const *args, Py_ssize_t nargs)
             : is_null == 0 ? array_for(state, args[1], args[2], args[3])
                            : NULL;
     body = array != NULL ? body_new(state, array) : NULL;
-    if (body != NULL && body_set_chunks(body, args[4]) == 0 &&
-        check_free(state, self, start, &split, true) == 0) {
+    fits = body != NULL && body_set_chunks(body, args[4]) == 0;
+    if (!fits) {
+        /* Data, shape or chunks were refused: say for which dataset. */
+        if (split.absolute) {
+            name_in_error(state->slash, split.owner);
+        }
+        else {
+            object_name_in_error(&self->object, split.owner);
+        }
+    }
+    if (fits && check_free(state, self, start, &split, true) == 0) {
         body_set_compression(body, args[5], args[6]);
         PyObject *stored =
             dataset_around(state->common_type, (DatasetBody *)Py_NewRef((PyObject *)body));
@@ -938,8 +963,13 @@ PyDoc_STRVAR(dataset_name_allowed_doc,
 "May a dataset have this absolute path? Everything may; a subclass overrides it.");
 
 static PyObject *
-group_allows_all(PyObject *Py_UNUSED(ignored), PyObject *Py_UNUSED(path))
+group_allows_all(PyObject *Py_UNUSED(ignored), PyObject *args, PyObject *kwargs)
 {
+    static char *keywords[] = {"path", NULL};
+    PyObject *path;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O:name_allowed", keywords, &path)) {
+        return NULL;
+    }
     Py_RETURN_TRUE;
 }
 
@@ -1008,8 +1038,10 @@ static PyMethodDef group_methods[] = {
     {"_insert_dataset", group_insert_dataset, METH_VARARGS, insert_dataset_doc},
     {"_create_common", SLOT_FUNC(_PyCFunctionFast, group_create_common), METH_FASTCALL,
      create_common_doc},
-    {"group_name_allowed", group_allows_all, METH_O | METH_STATIC, group_name_allowed_doc},
-    {"dataset_name_allowed", group_allows_all, METH_O | METH_STATIC, dataset_name_allowed_doc},
+    {"group_name_allowed", SLOT_FUNC(PyCFunctionWithKeywords, group_allows_all),
+     METH_VARARGS | METH_KEYWORDS | METH_STATIC, group_name_allowed_doc},
+    {"dataset_name_allowed", SLOT_FUNC(PyCFunctionWithKeywords, group_allows_all),
+     METH_VARARGS | METH_KEYWORDS | METH_STATIC, dataset_name_allowed_doc},
     {NULL, NULL, 0, NULL},
 };
 
@@ -1032,12 +1064,13 @@ static PyType_Slot group_slots[] = {
 static PyType_Spec group_spec = {
     .name = "memdata._cmemdata._BaseGroup",
     .basicsize = sizeof(Group),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_MAPPING,
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC |
+             Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_MAPPING,
     .slots = group_slots,
 };
 
 PyDoc_STRVAR(bind_group_class_doc,
-"_bind_group_class(cls)\n--\n\n"
+"_bind_group_class(cls, /)\n--\n\n"
 "Tell which class the groups are that a dataset's `parent` and `file` hand out.");
 
 static PyObject *

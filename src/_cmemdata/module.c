@@ -23,7 +23,7 @@ add_type(PyObject *module, PyType_Spec *spec, PyTypeObject *base, PyTypeObject *
 }
 
 PyDoc_STRVAR(values_equal_doc,
-"values_equal(a, b)\n--\n\n"
+"values_equal(a, b, /)\n--\n\n"
 "Compare by value: NumPy arrays, also nested in dicts, lists and tuples, give one answer.\n\n"
 "Arrays are equal with the same shape and equal elements; NaN equals NaN in the same place.\n\n"
 "Examples\n--------\n"

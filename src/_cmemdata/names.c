@@ -141,6 +141,12 @@ join_names(PyObject *prefix, PyObject *owner)
     Py_ssize_t length = at_root ? 0 : PyUnicode_GET_LENGTH(prefix);
     Py_UCS4 widest = PyUnicode_MAX_CHAR_VALUE(prefix);
     for (Py_ssize_t i = 0; i < split.count; i++) {
+        if (!PyUnicode_Check(split.names[i])) { /* put into the dict by somebody */
+            PyErr_Format(PyExc_TypeError, "%U holds a child whose name is not a str: %.200R",
+                         prefix, split.names[i]);
+            split_path_clear(&split);
+            return NULL;
+        }
         Py_UCS4 wide = PyUnicode_MAX_CHAR_VALUE(split.names[i]);
         widest = wide > widest ? wide : widest;
         length += 1 + PyUnicode_GET_LENGTH(split.names[i]);
@@ -179,8 +185,33 @@ check_new_path(PyObject *path)
     return why != NULL ? -1 : 0;
 }
 
+void
+name_in_error(PyObject *prefix, PyObject *tail)
+{
+    PyObject *type, *value, *traceback;
+    PyErr_Fetch(&type, &value, &traceback);
+    PyObject *path = NULL;
+    if (type != NULL && PyErr_GivenExceptionMatches(type, PyExc_MemoryError) && value != NULL) {
+        Py_SETREF(type, Py_NewRef(PyExc_MemoryError)); /* NumPy's own cannot be made here */
+    }
+    if (prefix != NULL &&
+        (type == PyExc_ValueError || type == PyExc_TypeError || type == PyExc_MemoryError)) {
+        path = tail != NULL ? join_names(prefix, tail) : Py_NewRef(prefix);
+    }
+    if (path == NULL || PyUnicode_GET_LENGTH(path) == 0) {
+        PyErr_Restore(type, value, traceback);
+    }
+    else {
+        PyErr_Format(type, "%U: %S", path, value);
+        Py_DECREF(type);
+        Py_XDECREF(value);
+        Py_XDECREF(traceback);
+    }
+    Py_XDECREF(path);
+}
+
 PyDoc_STRVAR(format_abs_path_doc,
-"format_abs_path(path)\n--\n\n"
+"format_abs_path(path, /)\n--\n\n"
 "Normalise an absolute path.\n\n"
 "Parameters\n----------\n"
 "path : str\n    Absolute path; extra slashes are dropped.\n\n"
@@ -212,7 +243,22 @@ format_abs_path(PyObject *module, PyObject *path)
     return name;
 }
 
+PyDoc_STRVAR(check_new_path_doc,
+"check_new_path(path, /)\n--\n\n"
+"Raise ValueError unless `path` may name a new group or dataset.\n\n"
+"It may not be empty or the root, nor have a component \".\" or \"..\" or a NUL character.\n");
+
+static PyObject *
+check_new_path_function(PyObject *Py_UNUSED(module), PyObject *path)
+{
+    if (check_new_path(path) < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef names_functions[] = {
+    {"check_new_path", check_new_path_function, METH_O, check_new_path_doc},
     {"format_abs_path", format_abs_path, METH_O, format_abs_path_doc},
     {NULL, NULL, 0, NULL},
 };

@@ -19,6 +19,16 @@ object_name(MemObject *self)
     return self->name;
 }
 
+void
+object_name_in_error(MemObject *self, PyObject *tail)
+{
+    PyObject *type, *value, *traceback;
+    PyErr_Fetch(&type, &value, &traceback);
+    PyObject *name = object_name(self);
+    PyErr_Restore(type, value, traceback);
+    name_in_error(name, tail);
+}
+
 PyObject *
 parent_name(PyObject *name)
 {
@@ -381,7 +391,8 @@ static PyType_Slot object_slots[] = {
 static PyType_Spec object_spec = {
     .name = "memdata._MemObjMixin",
     .basicsize = sizeof(MemObject),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    .flags =
+        Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE,
     .slots = object_slots,
 };
 

@@ -30,6 +30,10 @@ void object_place(MemObject *self, PyObject *root, PyObject *prefix, PyObject *t
 /* The name: a borrowed reference to the object's own, "" for one without; NULL: no memory. */
 PyObject *object_name(MemObject *self);
 
+/* The current error, if it is a ValueError, TypeError (exactly) or MemoryError, says for which object; `tail` is
+   what was named in it, NULL: itself. */
+void object_name_in_error(MemObject *self, PyObject *tail);
+
 /* The parent's absolute name; new reference. */
 PyObject *parent_name(PyObject *name);
 

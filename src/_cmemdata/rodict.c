@@ -248,7 +248,8 @@ static PyType_Slot ro_dict_slots[] = {
 static PyType_Spec ro_dict_spec = {
     .name = "memdata.ro_dict",
     .basicsize = sizeof(ReadOnlyDict),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_MAPPING,
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC |
+             Py_TPFLAGS_IMMUTABLETYPE | Py_TPFLAGS_MAPPING,
     .slots = ro_dict_slots,
 };
 

@@ -316,7 +316,8 @@ static PyType_Slot storage_slots[] = {
 static PyType_Spec storage_spec = {
     .name = "memdata._Storage",
     .basicsize = sizeof(Storage),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    .flags =
+        Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE,
     .slots = storage_slots,
 };
 
@@ -523,7 +524,8 @@ static PyType_Slot root_slots[] = {
 static PyType_Spec root_spec = {
     .name = "memdata._cmemdata._StorageRoot",
     .basicsize = sizeof(StorageRoot),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
+    .flags =
+        Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE,
     .slots = root_slots,
 };
 

@@ -6,15 +6,12 @@ import os
 import warnings
 from collections.abc import Iterable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
-from memdata import _cmemdata
+from memdata._cmemdata import check_new_path
 from memdata.fileformats import HDF5, FileFormat, check_file_format
 from memdata.group import FileName, MemGroup, _BaseGroup
 from memdata.trust import find_class
-
-if TYPE_CHECKING:
-    from memdata._cmemdata import MemDataset
 
 __all__ = ["MemDiskGroup"]
 
@@ -22,7 +19,7 @@ _SUBCLASS_ATTRIBUTE = "__memh5_subclass"
 
 
 def _is_name(value: Any) -> bool:
-    return isinstance(value, str | bytes | os.PathLike)
+    return isinstance(value, str | os.PathLike)
 
 
 class MemDiskGroup(_BaseGroup):
@@ -141,10 +138,7 @@ class MemDiskGroup(_BaseGroup):
     def close(self) -> None:
         """Close the file if this opened it."""
         if self._opened and self.ondisk:
-            file = getattr(self._data, "file", None)
-            store = file if hasattr(file, "close") else getattr(self._data, "store", None)
-            if hasattr(store, "close"):
-                store.close()
+            _close(self._data)
         self._opened = False
 
     def __enter__(self) -> Self:
@@ -195,7 +189,7 @@ class MemDiskGroup(_BaseGroup):
             MemDiskGroup.__init__(self, data_group=data_group)
         except BaseException:
             if opened:
-                data_group.file.close()
+                _close(data_group)
             raise
         self._opened = opened
         return self
@@ -246,6 +240,23 @@ class MemDiskGroup(_BaseGroup):
         ------
         ValueError
             Selections that the class does not know, or together with `ondisk`.
+
+        Examples
+        --------
+        >>> import os, tempfile
+        >>> import numpy as np
+        >>> import memdata
+        >>> class Spectrum(memdata.MemDiskGroup):
+        ...     @classmethod
+        ...     def _make_selections(cls, sel_args):
+        ...         return {"power": (sel_args.get("freq", slice(None)),)}
+        >>> s = Spectrum()
+        >>> d = s.create_dataset("power", data=np.arange(5.0))
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     name = os.path.join(folder, "spectrum.h5")
+        ...     s.save(name)
+        ...     Spectrum.from_file(name, freq_sel=slice(1, 3), detect_subclass=False)["power"][:]
+        array([1., 2.])
         """
         sel_args = {key[:-4]: kw.pop(key) for key in list(kw) if key.endswith("_sel")}
         if ondisk:
@@ -277,7 +288,7 @@ class MemDiskGroup(_BaseGroup):
             self._finish_setup()
         except BaseException:
             if opened:
-                data.file.close()
+                _close(data)
             raise
         return self
 
@@ -364,11 +375,19 @@ class MemDiskGroup(_BaseGroup):
 
     # -- making things in it ---------------------------------------------------------------------
 
-    def _check_name(self, path: str, is_group: bool) -> None:
-        allowed = self.group_name_allowed if is_group else self.dataset_name_allowed
-        if not allowed(path):
-            kind = "group" if is_group else "dataset"
-            raise ValueError(f"{path!r} is not a {kind} name that {type(self).__name__} allows")
+    def _new_path(self, name: str, is_group: bool) -> str:
+        """The absolute path for something new, after asking the hooks for all groups on the way."""
+        check_new_path(name)
+        path = self._absolute(name)
+        cuts = [i for i, letter in enumerate(path) if letter == "/" and i > 0]
+        for part, group in [*((path[:i], True) for i in cuts), (path, is_group)]:
+            if not (self.group_name_allowed if group else self.dataset_name_allowed)(part):
+                kind = "group" if group else "dataset"
+                raise ValueError(
+                    f"cannot create {path!r}: {part!r} is not a {kind} name that "
+                    f"{type(self).__name__} allows"
+                )
+        return path
 
     def create_group(self, name: str) -> Self:
         """Make a group, with the parents that are missing.
@@ -383,13 +402,10 @@ class MemDiskGroup(_BaseGroup):
         ValueError
             The class does not allow the name, or as `MemGroup.create_group`.
         """
-        path = self._absolute(name)
-        self._check_name(path, is_group=True)
+        path = self._new_path(name, is_group=True)
         if self.ondisk:
-            _check_free(self._data, path, name)
-            self._data.create_group(path[1:])
-        else:
-            self._data.create_group(_below(self._data, path, name))
+            _check_free(self._data, path)
+        self._data.create_group(path[1:])
         return self[path]  # type: ignore[no-any-return]
 
     def create_dataset(self, name: str, *args: Any, **kw: Any) -> Any:
@@ -413,16 +429,28 @@ class MemDiskGroup(_BaseGroup):
         ValueError
             The class does not allow the name, or as `MemGroup.create_dataset`.
         """
-        path = self._absolute(name)
-        self._check_name(path, is_group=False)
+        path = self._new_path(name, is_group=False)
         if not self.ondisk:
-            return self._data.create_dataset(_below(self._data, path, name), *args, **kw)
-        from memdata.formats import create_dataset_in
-
+            return self._data.create_dataset(path[1:], *args, **kw)
         if kw.pop("distributed", False) or kw.pop("distributed_axis", None) is not None:
             raise RuntimeError(f"{path} cannot be distributed: it is in a file")
-        _check_free(self._data, path, name)
-        return create_dataset_in(self._data, path[1:], *args, **kw)
+        _check_free(self._data, path)
+        return _create_in_file(self._data, path[1:], *args, **kw)
+
+    def dataset_common_to_distributed(self, name: str, distributed_axis: int = 0) -> Any:
+        """As `MemGroup.dataset_common_to_distributed`; RuntimeError for data in a file."""
+        return self._in_memory(name).dataset_common_to_distributed(
+            self._absolute(name)[1:], distributed_axis
+        )
+
+    def dataset_distributed_to_common(self, name: str) -> Any:
+        """As `MemGroup.dataset_distributed_to_common`; RuntimeError for data in a file."""
+        return self._in_memory(name).dataset_distributed_to_common(self._absolute(name)[1:])
+
+    def _in_memory(self, name: str) -> Any:
+        if self.ondisk:
+            raise RuntimeError(f"{self._absolute(name)} is in a file: it cannot be distributed")
+        return self._data
 
     # -- copies, memory and files ----------------------------------------------------------------
 
@@ -438,7 +466,7 @@ class MemDiskGroup(_BaseGroup):
             return self
         return self._around(MemGroup.from_group(self))
 
-    def copy(self, shared: Iterable[str] = [], shallow: bool = False) -> Self:  # noqa: B006
+    def copy(self, shared: Iterable[str] = [], shallow: bool = False) -> Self:
         """A container of this class around a copy, in memory, of this group and all below.
 
         Parameters
@@ -456,7 +484,7 @@ class MemDiskGroup(_BaseGroup):
         """
         from memdata.copying import deep_group_copy
 
-        new = MemGroup(distributed=bool(self.distributed), comm=_cmemdata._BaseGroup.comm.__get__(self))
+        new = MemGroup(distributed=bool(self.distributed), comm=super().comm)
         if getattr(self._data, "_comm_is_world", False):
             new._comm_is_world = True  # type: ignore[attr-defined]
         if self.ondisk:
@@ -509,6 +537,18 @@ class MemDiskGroup(_BaseGroup):
             The name and the format disagree.
         TypeError
             Something that the format cannot hold; nothing was written.
+
+        Examples
+        --------
+        >>> import os, tempfile
+        >>> import memdata
+        >>> c = memdata.MemDiskGroup()
+        >>> d = c.create_dataset("x", data=[1, 2, 3], chunks=(2,), compression="gzip")
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     name = os.path.join(folder, "file.h5")
+        ...     c.save(name)
+        ...     memdata.MemDiskGroup.from_file(name)["x"].compression
+        'gzip'
         """
         from memdata import transfer
 
@@ -532,9 +572,7 @@ class MemDiskGroup(_BaseGroup):
             return bool(given)
         return bool(getattr(self, f"convert_{what}_strings", what == "attribute"))
 
-    def to_disk(
-        self, filename: FileName, file_format: type[FileFormat] = HDF5, **kw: Any
-    ) -> Self:
+    def to_disk(self, filename: FileName, file_format: type[FileFormat] = HDF5, **kw: Any) -> Self:
         """Save, and return a container of this class around the open file.
 
         Parameters
@@ -571,19 +609,39 @@ def _axes(sel_args: Mapping[str, Any]) -> str:
     return ", ".join(repr(axis) for axis in sorted(sel_args))
 
 
-def _below(data: MemGroup, path: str, name: str) -> str:
-    """The absolute path, of the container, as one that counts from its data group."""
-    if name.strip("/") == "":
-        return name  # invalid: the group says why
-    if "." in name.split("/") or ".." in name.split("/") or "\0" in name:
-        return name
-    return path.lstrip("/") or "/"
+def _close(group: Any) -> None:
+    """Close the file or store that an open group belongs to."""
+    file: Any = getattr(group, "file", None)
+    if file is None:
+        file = getattr(group, "store", None)
+    if hasattr(file, "close"):
+        file.close()
 
 
-def _check_free(data: Any, path: str, name: str) -> None:
-    """ValueError where nothing can be created in an open file."""
-    parts = name.split("/")
-    if path == "/" or "." in parts or ".." in parts or "\0" in name:
-        raise ValueError(f"{name!r} cannot name a group or dataset")
-    if path[1:] in data:
-        raise ValueError(f"cannot create {path}: it is already there")
+def _create_in_file(
+    group: Any,
+    path: str,
+    shape: Any = None,
+    dtype: Any = None,
+    data: Any = None,
+    *,
+    compression: Any = None,
+    compression_opts: Any = None,
+    **kw: Any,
+) -> Any:
+    """A new dataset in an open group, the filter named as memory names it."""
+    if compression is not None:
+        file_format = check_file_format("", None, group)
+        kw.update(file_format.compression_kwargs(compression, compression_opts))
+    given = {"shape": shape, "dtype": dtype, "data": data}
+    kw.update((key, value) for key, value in given.items() if value is not None)
+    return group.create_dataset(path, **kw)
+
+
+def _check_free(data: Any, path: str) -> None:
+    """ValueError where something is there already in an open file, or a dataset is on the way."""
+    for cut in [*(i for i, letter in enumerate(path) if letter == "/" and i > 0), len(path)]:
+        found = data.get(path[1:cut])
+        if found is not None and (cut == len(path) or not hasattr(found, "create_group")):
+            kind = "group" if hasattr(found, "create_group") else "dataset"
+            raise ValueError(f"cannot create {path}: {path[:cut]} is already there, a {kind}")

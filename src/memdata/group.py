@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MemGroup", "_BaseGroup", "_StorageRoot"]
 
-FileName = str | bytes | os.PathLike[str] | os.PathLike[bytes]
+FileName = str | os.PathLike[str]
 
 
 class _StorageRoot(_cmemdata._StorageRoot):
@@ -154,8 +154,9 @@ class _BaseGroup(_cmemdata._BaseGroup):
         wanted = (shape,) if isinstance(shape, int | np.integer) else tuple(shape)
         if found.shape != wanted:
             raise TypeError(f"{path} has the shape {found.shape}, expected {wanted}")
-        if not np.can_cast(np.dtype(dtype), found.dtype, casting="safe"):
-            raise TypeError(f"{path} has the dtype {found.dtype}, which cannot hold {dtype}")
+        asked = np.dtype(dtype)
+        if not np.can_cast(asked, found.dtype, casting="safe"):
+            raise TypeError(f"{path} has the dtype {found.dtype}, which cannot hold {asked}")
         return found
 
     def _absolute(self, name: str) -> str:
@@ -239,7 +240,7 @@ class MemGroup(_BaseGroup):
         self,
         name: str,
         shape: Any = None,
-        dtype: DTypeLike = None,
+        dtype: DTypeLike | None = None,
         data: ArrayLike | Any = None,
         distributed: bool = False,
         distributed_axis: int | None = None,
@@ -304,15 +305,67 @@ class MemGroup(_BaseGroup):
         return self._create_common(name, shape, dtype, data, chunks, compression, compression_opts)
 
     def _check_can_distribute(self, name: str) -> None:
-        """A distributed dataset was asked for: in a tree without communicator it is a common one."""
+        """Whether `name` can be distributed; in a tree without communicator it cannot, and may."""
         path = self._absolute(name)
-        if not self.distributed:
+        if self.comm is None:
+            warnings.warn(
+                f"there is no MPI communicator: {path} becomes a common dataset", stacklevel=3
+            )
+        elif not self.distributed:
             raise RuntimeError(f"{path} cannot be distributed: its tree is not")
-        if self.comm is not None:
+        else:
             raise NotImplementedError(f"{path}: distributed datasets are not there yet")
-        warnings.warn(
-            f"there is no MPI communicator: {path} becomes a common dataset", stacklevel=3
-        )
+
+    def dataset_common_to_distributed(
+        self,
+        name: str,
+        distributed_axis: int = 0,  # noqa: ARG002 - without a communicator nothing is cut
+    ) -> Any:
+        """Distribute a common dataset over the communicator, keeping all else.
+
+        Parameters
+        ----------
+        name : str
+            Relative or absolute path of a dataset.
+        distributed_axis : int
+            Axis to cut it along.
+
+        Returns
+        -------
+        MemDataset
+            A handle on the dataset. Without a communicator it stays common, with a warning.
+
+        Raises
+        ------
+        RuntimeError
+            The tree is not distributed.
+        """
+        dataset = self._dataset(name)
+        self._check_can_distribute(name)
+        return dataset
+
+    def dataset_distributed_to_common(self, name: str) -> Any:
+        """Gather a distributed dataset on every rank, keeping all else.
+
+        Parameters
+        ----------
+        name : str
+            Relative or absolute path of a dataset; a common one stays, with a warning.
+
+        Returns
+        -------
+        MemDataset
+            A handle on the dataset.
+        """
+        dataset = self._dataset(name)
+        warnings.warn(f"{dataset.name} is a common dataset already", stacklevel=2)
+        return dataset
+
+    def _dataset(self, name: str) -> Any:
+        found = self[name]
+        if not isinstance(found, _cmemdata.MemDataset):
+            raise TypeError(f"{self._absolute(name)} is a group, expected a dataset")
+        return found
 
     # -- loading -----------------------------------------------------------------------------
 
@@ -338,7 +391,7 @@ class MemGroup(_BaseGroup):
         >>> memdata.MemGroup.from_group(g["a"])["x"].shape
         (2,)
         """
-        if isinstance(group, str | bytes | os.PathLike):
+        if isinstance(group, str | os.PathLike):
             return cls.from_file(group)
         source = group._get_storage() if isinstance(group, _cmemdata._BaseGroup) else group
         self = cls(
@@ -360,7 +413,7 @@ class MemGroup(_BaseGroup):
         distributed: bool = False,
         hints: bool | Mapping[str, Any] = True,
         comm: Any = None,
-        selections: Mapping[str, Any] | None = {},  # noqa: B006 - the signature users know
+        selections: Mapping[str, Any] | None = {},
         convert_dataset_strings: bool = False,
         convert_attribute_strings: bool = True,
         file_format: type[FileFormat] | None = None,
@@ -430,12 +483,26 @@ class MemGroup(_BaseGroup):
         distributed: bool = False,
         hints: bool | Mapping[str, Any] = True,
         comm: Any = None,
-        selections: Mapping[str, Any] | None = {},  # noqa: B006 - the signature users know
+        selections: Mapping[str, Any] | None = {},
         convert_dataset_strings: bool = False,
         convert_attribute_strings: bool = True,
         **kw: Any,
     ) -> Self:
-        """Load a whole HDF5 file into a new tree; see `from_file`."""
+        """Load a whole HDF5 file into a new tree; see `from_file`.
+
+        Examples
+        --------
+        >>> import os, tempfile
+        >>> import h5py
+        >>> import memdata
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     name = os.path.join(folder, "file.h5")
+        ...     with h5py.File(name, "w") as f:
+        ...         f["a/x"] = [[1, 2], [3, 4]]
+        ...     g = memdata.MemGroup.from_hdf5(name, selections={"a/x": (slice(None), 1)})
+        >>> g["a/x"][:]
+        array([2, 4])
+        """
         from memdata.fileformats import HDF5
 
         return cls.from_file(

@@ -6,6 +6,7 @@ starts MPI. Without it there is one process: `world` is None, `rank` 0 and `size
 
 from __future__ import annotations
 
+import operator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +21,7 @@ __all__ = [
     "allreduce",
     "barrier",
     "bcast",
+    "can_allocate",
     "rank",
     "rank0",
     "size",
@@ -30,6 +32,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name in globals():
+        return globals()[name]
     if name not in ("world", "rank", "size", "rank0"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
@@ -50,9 +54,7 @@ def __getattr__(name: str) -> Any:
 
 
 def _world_unless(comm: Any) -> Any:
-    from memdata import mpitools
-
-    return mpitools.world if comm is None else comm
+    return __getattr__("world") if comm is None else comm
 
 
 def barrier(comm: Any = None) -> None:
@@ -69,7 +71,7 @@ def bcast(value: Any, root: int = 0, comm: Any = None) -> Any:
 
 
 def allreduce(value: Any, op: Any = None, comm: Any = None) -> Any:
-    """The ranks' values put together with `op` (default: sum), on all ranks. Collective; pickles."""
+    """The ranks' values put together with `op` (default: sum). Collective; pickles."""
     comm = _world_unless(comm)
     if comm is None:
         return value
@@ -98,6 +100,9 @@ def split_all(n: int, comm: Any = None) -> np.ndarray[Any, np.dtype[np.int64]]:
     3
     """
     comm = _world_unless(comm)
+    n = operator.index(n)
+    if n < 0:
+        raise ValueError(f"a length cannot be negative: {n}")
     ranks = 1 if comm is None else comm.size
     counts = np.full(ranks, n // ranks, dtype=np.int64)
     counts[: n % ranks] += 1
@@ -106,7 +111,35 @@ def split_all(n: int, comm: Any = None) -> np.ndarray[Any, np.dtype[np.int64]]:
 
 
 def split_local(n: int, comm: Any = None) -> tuple[int, int, int]:
-    """This rank's part of a length split over `comm`: count, start, end. See `split_all`."""
+    """Count, start and end of this rank's part of a length split over `comm`; see `split_all`."""
     comm = _world_unless(comm)
     count, start, end = split_all(n, comm)[:, 0 if comm is None else comm.rank]
     return int(count), int(start), int(end)
+
+
+def can_allocate(nbytes: int) -> bool:
+    """Whether this process can have that much more memory now, by what the system says.
+
+    Parameters
+    ----------
+    nbytes : int
+        Bytes.
+
+    Returns
+    -------
+    bool
+        True where the system does not say. Ranks on one machine share its memory: divide first.
+
+    Examples
+    --------
+    >>> from memdata import mpitools
+    >>> mpitools.can_allocate(1 << 60)
+    False
+    """
+    try:
+        with open("/proc/meminfo", encoding="ascii") as file:
+            lines = dict(line.split(":", 1) for line in file)
+        available = int(lines["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError, ValueError, IndexError):
+        return True
+    return nbytes <= available

@@ -18,8 +18,8 @@ __all__ = ["find_class", "trust"]
 _trusted: set[str] = set()
 
 
-def trust(*packages: str) -> None:
-    """Let files name container classes of these packages, which are then imported when needed.
+def trust(package: str) -> None:
+    """Let files name container classes of a package, which are then imported when needed.
 
     The environment variable ``MEMDATA_TRUSTED`` (names with commas between) does the same. An
     installed distribution speaks for its own packages with an entry point in the group
@@ -27,8 +27,8 @@ def trust(*packages: str) -> None:
 
     Parameters
     ----------
-    *packages : str
-        Names of packages; all modules in them are trusted too.
+    package : str
+        Name of the package; all modules in it are trusted too.
 
     Raises
     ------
@@ -40,10 +40,9 @@ def trust(*packages: str) -> None:
     >>> import memdata
     >>> memdata.trust("mytelescope")
     """
-    for package in packages:
-        if not isinstance(package, str) or not all(p.isidentifier() for p in package.split(".")):
-            raise ValueError(f"expected the name of a package, got {package!r}")
-    _trusted.update(packages)
+    if not all(part.isidentifier() for part in str(package).split(".")) or package is None:
+        raise ValueError(f"expected the name of a package, got {package!r}")
+    _trusted.add(package)
 
 
 def _installed() -> set[str]:
