@@ -182,24 +182,30 @@ class AtomicFile:
         folder, base = os.path.split(self.target)
         self.folder = folder
         self.path = os.path.join(folder, _temporary_name(base))
-        self.fd = -1
+        self._file: IO[bytes] | None = None
+        self._making = False
+
+    @property
+    def fd(self) -> int:
+        """A descriptor of the temporary file."""
+        if self._file is None:
+            raise ValueError(f"{self.filename}: the temporary file is not open")
+        return self._file.fileno()
 
     def __enter__(self) -> Self:
         old = self._check_target()
         try:
-            self.fd = self._create()
-        except BlockingIOError:
-            raise
-        except OSError as error:
-            raise self._named(error) from None
-        try:
+            self._file = self._create()
             if old is not None:
                 _like_old(self.fd, old)
                 if self.keep:
                     _copy_content(self.target, self.fd)
-        except BaseException as error:
-            self._discard()
+        except OSError as error:
+            self.discard()
             raise self._named(error) from None
+        except BaseException:
+            self.discard()
+            raise
         return self
 
     def __exit__(
@@ -209,13 +215,16 @@ class AtomicFile:
         traceback: TracebackType | None,
     ) -> None:
         if kind is not None:
-            self._discard()
+            self.discard()
             return
         try:
             self._commit()
-        except BaseException as failure:
-            self._discard()
+        except OSError as failure:
+            self.discard()
             raise self._named(failure) from None
+        except BaseException:
+            self.discard()
+            raise
 
     def _check_target(self) -> os.stat_result | None:
         """What the target is now; refuses what must not be replaced."""
@@ -239,70 +248,79 @@ class AtomicFile:
             raise PermissionError(errno.EACCES, "the file is write-protected", self.filename)
         return old
 
-    def _create(self) -> int:
+    def _create(self) -> IO[bytes]:
         """Make the temporary file, empty and locked."""
-        flags = os.O_RDWR | os.O_CLOEXEC
         while True:
+            self._making = True
             try:
-                return self._locked(os.open(self.path, flags | os.O_CREAT | os.O_EXCL, 0o666))
+                # A file object closes itself when Ctrl-C comes before it has a name.
+                file = open(self.path, "x+b", buffering=0)  # noqa: SIM115
             except FileExistsError:
-                pass
-            try:
-                # Being written just now, or left behind by a program that died?
-                left = self._locked(os.open(self.path, flags))
-            except FileNotFoundError:
-                continue
-            try:
-                if _same_file(left, self.path):
-                    os.unlink(self.path)
-            finally:
-                os.close(left)
+                self._making = False
+            else:
+                return self._locked(file)
+            # Being written just now, or left behind by a program that died?
+            self._remove_left()
 
-    def _locked(self, fd: int) -> int:
+    def _remove_left(self) -> None:
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            file = open(self.path, "r+b", buffering=0)  # noqa: SIM115
+        except FileNotFoundError:
+            return
+        with file:
+            self._locked(file)
+            if _same_file(file, self.path):
+                os.unlink(self.path)
+
+    def _locked(self, file: IO[bytes]) -> IO[bytes]:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            os.close(fd)
             raise BlockingIOError(
                 errno.EAGAIN, "another program or thread is saving this file now", self.filename
             ) from None
         except OSError as error:
             if error.errno not in _NO_LOCKS:
-                os.close(fd)
                 raise
             logger.debug("%s: the file system has no locks: %s", self.filename, error)
-        return fd
+        return file
 
     def _commit(self) -> None:
+        file = self._file
+        assert file is not None
         if self.durable:
-            os.fsync(self.fd)
+            os.fsync(file.fileno())
         if self.exclusive:
             # Unlike a rename, a link fails when the name has come into being meanwhile.
             os.link(self.path, self.target)
             os.unlink(self.path)
         else:
             os.replace(self.path, self.target)
-        self._close()
+        self._making = False
+        self._file = None
+        file.close()
         if self.durable:
             _sync_folder(self.folder)
 
-    def _discard(self) -> None:
+    def discard(self) -> None:
+        """Remove the temporary file, where there is one of ours; nothing else is an error."""
+        file, self._file = self._file, None
         try:
-            if self.fd >= 0:
-                _remove(self.path)
+            if file is not None:
+                with file:
+                    if _same_file(file, self.path):
+                        os.unlink(self.path)
+            elif self._making:  # interrupted between making and naming it
+                self._remove_left()
         except OSError as failure:
             logger.warning("cannot remove the temporary file %s: %s", self.path, failure)
-        finally:
-            self._close()
+        self._making = False
 
-    def _close(self) -> None:
-        if self.fd >= 0:
-            fd, self.fd = self.fd, -1
-            os.close(fd)
-
-    def _named(self, error: BaseException) -> BaseException:
+    def _named(self, error: OSError) -> OSError:
         """`error` with the user's file name in it instead of the temporary one."""
-        if isinstance(error, OSError) and error.errno is not None:
+        if error.errno is not None:
+            if error.filename == self.filename:
+                return error
             return OSError(error.errno, os.strerror(error.errno), self.filename)
         return error
 
@@ -317,9 +335,9 @@ def _temporary_name(base: str) -> str:
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 
 
-def _same_file(fd: int, path: str) -> bool:
+def _same_file(file: IO[bytes], path: str) -> bool:
     try:
-        return os.path.samestat(os.fstat(fd), os.stat(path))
+        return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
     except FileNotFoundError:
         return False
 

@@ -62,7 +62,16 @@ def create_dataset_in(
         from memdata.formats.zarr import create_array
 
         return create_array(
-            group, name, shape, dtype, data, chunks, compression, compression_opts, compressor, kwargs
+            group,
+            name,
+            shape,
+            dtype,
+            data,
+            chunks,
+            compression,
+            compression_opts,
+            compressor,
+            kwargs,
         )
     from memdata.fileformats import H5FILTER, HDF5
     from memdata.formats.hdf5_filters import require_filter

@@ -131,7 +131,7 @@ def _holds_mapping_or_date(value: Any) -> bool:
     seen: set[int] = set()
     while todo:
         item = todo.pop()
-        if isinstance(item, Mapping) or isinstance(item, _DATES):
+        if isinstance(item, (Mapping, *_DATES)):
             return True
         if isinstance(item, list | tuple) and id(item) not in seen:
             seen.add(id(item))
@@ -281,7 +281,7 @@ def to_array(value: Any, *, convert_strings: bool = False) -> Any:
         return _array(value, convert_strings)
     if isinstance(value, str):
         return _string(str(value))
-    if isinstance(value, _DATES) or isinstance(value, Mapping):
+    if isinstance(value, (Mapping, *_DATES)):
         return _dump(value)
     if isinstance(value, bytes):
         return _bytes(value)
@@ -447,7 +447,7 @@ def to_json_value(value: Any, *, convert_strings: bool = False) -> Any:
         return JSON_PREFIX + json.dumps(text) if text.startswith(JSON_PREFIX) else text
     if isinstance(value, np.ma.MaskedArray):
         raise UnstorableAttribute("a masked array would lose its mask; store data and mask apart")
-    if isinstance(value, Mapping) or isinstance(value, _DATES):
+    if isinstance(value, (Mapping, *_DATES)):
         return _dump(value)
     if isinstance(value, list | tuple) and _holds_mapping_or_date(value):
         return _dump(value)

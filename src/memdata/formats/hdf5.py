@@ -42,33 +42,36 @@ def opened(filename: str, mode: str, **kwargs: Any) -> Iterator[Any]:
 def _close(file: Any) -> None:
     """Close a file, so that HDF5 is rid of it even when the disk refuses to take the rest.
 
-    HDF5 cannot let go of a file whose last bytes it cannot write: the program would fail again,
-    or crash, at its end. So what is left is flushed first; if that fails, the file's descriptor
-    is pointed to memory, where the closing succeeds.
+    HDF5 cannot let go of a file whose last bytes it cannot write: the program would crash when
+    the objects in it go. So what is left is flushed first; if that fails, the file's descriptor
+    is pointed to where everything can be written.
     """
     if not file:
         return
-    if file.id.get_intent() & h5f.ACC_RDWR:
-        try:
-            h5f.flush(file.id)
-        except (OSError, RuntimeError):
-            _divert(file)
-            with contextlib.suppress(OSError, RuntimeError):
-                h5f.flush(file.id)
-            file.close()
-            raise
-    file.close()
-
-
-def _divert(file: Any) -> None:
-    """Point the descriptor of a file that is given up to a file in memory."""
-    if file.id.get_access_plist().get_driver() != h5fd.SEC2:
+    if not file.id.get_intent() & h5f.ACC_RDWR:
+        file.close()
         return
-    descriptor = os.memfd_create("memdata")
     try:
-        os.dup2(descriptor, file.id.get_vfd_handle(), inheritable=False)
-    finally:
-        os.close(descriptor)
+        h5f.flush(file.id)
+        file.close()
+    except BaseException:
+        _give_up(file)
+        raise
+
+
+def _give_up(file: Any) -> None:
+    """Close a file whose content does not matter any more."""
+    if not file:
+        return
+    if file.id.get_access_plist().get_driver() == h5fd.SEC2:
+        nowhere = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            os.dup2(nowhere, file.id.get_vfd_handle(), inheritable=False)
+        finally:
+            os.close(nowhere)
+    for close in (lambda: h5f.flush(file.id), file.close):
+        with contextlib.suppress(OSError, RuntimeError):
+            close()
 
 
 def open_group(filename: str, mode: str, **kwargs: Any) -> Any:

@@ -158,7 +158,7 @@ def _named_compression(code: int, values: tuple[int, ...]) -> tuple[Any, Any]:
     if code == h5z.FILTER_SZIP:
         return "szip", ("ec" if values[0] & h5z.SZIP_EC_OPTION_MASK else "nn", values[1])
     if code == H5FILTER:
-        blocksize, compressor = (values + (0, 0, 0, 0, 0))[3:5]
+        blocksize, compressor = (*values, 0, 0, 0, 0, 0)[3:5]
         names = {2: "lz4", 3: "zstd"}
         return "bitshuffle", (blocksize or None, names.get(compressor, compressor))
     return code, tuple(values) or None

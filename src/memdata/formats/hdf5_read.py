@@ -17,6 +17,7 @@ from memdata.formats import references, strings
 from memdata.formats.attributes import to_memory
 from memdata.formats.hdf5_filters import filters_of, require_filter
 from memdata.formats.hdf5_types import KnownType, known_type
+from memdata.formats.selections import Run, Selection, check_used, resolve
 from memdata.formats.tree import (
     NO_FILTERS,
     SMALL,
@@ -27,7 +28,6 @@ from memdata.formats.tree import (
     Options,
     Plan,
 )
-from memdata.formats.selections import Run, Selection, check_used, resolve
 
 __all__ = ["HDF5Source", "StoredHDF5", "read_attributes"]
 

@@ -222,6 +222,8 @@ def known_type(type_id: Any) -> KnownType:
 def described_type(type_id: Any) -> KnownType:
     """`known_type` without the memory."""
     dtype: Dtype = type_id.dtype
+    if dtype.kind in "iufc" and dtype.metadata is None and dtype.isnative:
+        dtype = np.dtype(dtype.type)  # "=" where h5py says "<"
     memory = h5t.py_create(dtype)
     same = not dtype.hasobject and bool(memory == type_id)
     if not same and not dtype.hasobject:

@@ -93,7 +93,6 @@ class HDF5Target:
         self.group = h5g.open(group.id, b".")  # for a file: its root group
         self.file = h5i.get_file_id(group.id)
         self.prefix: str = group.name or "/"
-        self.file_name = str(group.file.filename)
 
     # Planning
 
@@ -216,16 +215,17 @@ class HDF5Target:
 
     def _make_group(self, node: Node) -> None:
         recipe: _Recipe = node.recipe
+        there = True
         if node.parent is None:
             node.place = self.group
         elif recipe.name in node.parent.place:
             node.place = h5g.open(node.parent.place, recipe.name)
         else:
+            there = False
             node.place = h5g.create(
                 node.parent.place, recipe.name, lcpl=_link_list(recipe.name), gcpl=recipe.creation
             )
-        replace = node.parent is None or recipe.creation is None
-        self._write_attributes(node.place, recipe.attributes, replace)
+        self._write_attributes(node.place, recipe.attributes, replace=there)
 
     def _make_link(self, node: LinkNode) -> None:
         parent: Any = node.parent

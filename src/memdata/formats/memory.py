@@ -195,6 +195,7 @@ class MemoryTarget:
         """Make the nodes, apart from the tree; see `memdata.formats.tree.Target`."""
         remaining = []
         new_storage, new_dataset = _cmemdata._Storage, _cmemdata.MemDatasetCommon.from_numpy_array
+        place: Any
         for node in plan.nodes:
             if isinstance(node, DatasetNode):
                 array = node.array

@@ -87,7 +87,8 @@ def check_used(selections: Mapping[str, Any], datasets: set[str]) -> None:
         raise ValueError(f"selections of what is not a dataset there: {', '.join(unknown)}")
 
 
-def resolve(index: Any, shape: Shape | None, itemsize: int, path: str, gap: Shape = ()
+def resolve(
+    index: Any, shape: Shape | None, itemsize: int, path: str, gap: Shape = ()
 ) -> Selection:
     """Resolve a NumPy index.
 
@@ -102,7 +103,8 @@ def resolve(index: Any, shape: Shape | None, itemsize: int, path: str, gap: Shap
     path : str
         Where the dataset is, for messages.
     gap : tuple of int
-        Per axis, none for 1: elements between two runs that are better read than skipped (a chunk's length).
+        Per axis: elements between two runs that are better read than skipped (a chunk's
+        length). None of them: 1 everywhere.
 
     Raises
     ------
@@ -239,7 +241,7 @@ def _keep_one_split(runs: list[list[Run]], rest: list[Any]) -> None:
     split = [axis for axis, axis_runs in enumerate(runs) if len(axis_runs) > 1]
     for axis in split[1:]:
         first, last = runs[axis][0], runs[axis][-1]
-        count = last.start + last.count - first.start
+        count = last.start + last.length - first.start
         starts = np.array([run.start for run in runs[axis]])
         offsets = np.concatenate(([0], np.cumsum([run.length for run in runs[axis]])[:-1]))
         positions = np.arange(sum(run.length for run in runs[axis]))[rest[axis]]

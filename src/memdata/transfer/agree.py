@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from memdata.formats.tree import Plan
+if TYPE_CHECKING:
+    from memdata.formats.tree import Plan
 
 __all__ = ["agree"]
 

@@ -106,7 +106,8 @@ def load_group(
         What the group holds is added to it.
     source : h5py.Group or zarr.Group
         Data not yet flushed are loaded as they are.
-    selections, convert_dataset_strings, convert_attribute_strings, distributed, hints, comm, progress
+    selections, convert_dataset_strings, convert_attribute_strings
+    distributed, hints, comm, progress
         As for `load_file`; the paths of selections start at `source`.
     """
     del distributed, hints

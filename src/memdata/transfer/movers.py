@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from memdata.formats.tree import DatasetNode, Target
-from memdata.progress import Progress
+if TYPE_CHECKING:
+    from memdata.formats.tree import DatasetNode, Target
+    from memdata.progress import Progress
 
 __all__ = ["read_direct", "read_into", "transfer_rows", "write_direct"]
 

@@ -88,9 +88,7 @@ def save_file(
         sort=not open_kw.get("track_order"),
     )
     if chosen is fileformats.Zarr:
-        from memdata.formats.zarr import save_store
-
-        save_store(_source_of(source), name, mode, options, progress, **open_kw)
+        _save_zarr(_source_of(source), name, mode, options, progress, comm, open_kw)
         return
     plan = _source_of(source).plan(options)
     _save_hdf5(plan, name, mode, options, durable, progress, comm, open_kw)
@@ -134,20 +132,48 @@ def _save_hdf5(
     if needs_dense_root(plan) and not keep:
         settings["track_order"] = True
     total = sum(node.nbytes for node in plan.datasets())
+    temporary = AtomicFile(name, keep=keep, exclusive=mode in {"w-", "x"}, durable=durable)
+    try:
+        with temporary, Progress(f"saving {os.path.basename(name)}", total, show) as bar:
+            try:
+                with opened(temporary.path, "r+" if keep else "w", **settings) as file:
+                    target.open(file)
+                    if keep:
+                        target.check_room(plan)
+                    _move(plan, target, bar)
+                for node, offset in target.extents:
+                    _write_extent(node, offset, temporary.fd, bar)
+            except (OSError, RuntimeError) as error:  # h5py raises both when the disk refuses
+                raise _named(error, name, temporary.path) from error
+    except BaseException:
+        temporary.discard()  # Ctrl-C may come as early as the first step of the with statement
+        raise
+
+
+def _save_zarr(
+    source: Source,
+    name: str,
+    mode: str,
+    options: Options,
+    show: ProgressLike,
+    comm: Any,
+    open_kw: dict[str, Any],
+) -> None:
+    from memdata.formats.zarr import ZarrTarget, writing
+
+    plan = source.plan(options)
+    target = ZarrTarget()
+    target.prepare(plan, options)
+    plan = agree(plan, comm)
+    total = sum(node.nbytes for node in plan.datasets())
     with (
-        AtomicFile(name, keep=keep, exclusive=mode in {"w-", "x"}, durable=durable) as temporary,
+        writing(name, mode, **open_kw) as group,
         Progress(f"saving {os.path.basename(name)}", total, show) as bar,
     ):
-        try:
-            with opened(temporary.path, "r+" if keep else "w", **settings) as file:
-                target.open(file)
-                if keep:
-                    target.check_room(plan)
-                _move(plan, target, bar)
-            for node, offset in target.extents:
-                _write_extent(node, offset, temporary.fd, bar)
-        except (OSError, RuntimeError) as error:  # h5py raises both when the disk refuses
-            raise _named(error, name, temporary.path) from error
+        target.group = group
+        target.check_room(plan)
+        _move(plan, target, bar)
+    report_skipped(plan, name)
 
 
 def _write_extent(node: Any, offset: int, descriptor: int, bar: Progress) -> None:
