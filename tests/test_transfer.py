@@ -219,7 +219,9 @@ def test_references_lead_to_the_same_place_in_another_file(path, tmp_path):
         assert file[refs[1]].name == "/g/data"
         assert not refs[2]
         region = file["region"][()][0]
-        assert np.array_equal(file[region][region], np.array([[4, 5], [8, 9]]).ravel().reshape(2, 2))
+        assert np.array_equal(
+            file[region][region], np.array([[4, 5], [8, 9]]).ravel().reshape(2, 2)
+        )
         assert file[file["g"].attrs["to"]].name == "/g/data"
 
 
@@ -585,9 +587,7 @@ def test_short_reads_and_writes_go_on(path, piece, monkeypatch):
     real_write, real_read = os.pwrite, os.preadv
     data = np.arange(BIG)
     monkeypatch.setattr(os, "pwrite", lambda fd, view, at: real_write(fd, view[:piece], at))
-    monkeypatch.setattr(
-        os, "preadv", lambda fd, views, at: real_read(fd, [views[0][:piece]], at)
-    )
+    monkeypatch.setattr(os, "preadv", lambda fd, views, at: real_read(fd, [views[0][:piece]], at))
     saved(tree_of(x=data), path)
     assert np.array_equal(loaded(path)["x"].data, data)
 

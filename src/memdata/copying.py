@@ -206,7 +206,7 @@ def _copy_in_memory(
     )
     for attrs in copies:
         for name, value in attrs.items():
-            attrs[name] = to_memory(value, convert_strings=convert_strings)
+            attrs[name] = to_memory(value, convert_strings=convert_strings, decode=False)
 
 
 def _check_dataset(source: Any, path: str) -> None:

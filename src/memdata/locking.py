@@ -257,10 +257,18 @@ class AtomicFile:
                 file = open(self.path, "x+b", buffering=0)  # noqa: SIM115
             except FileExistsError:
                 self._making = False
-            else:
-                return self._locked(file)
-            # Being written just now, or left behind by a program that died?
-            self._remove_left()
+                # Being written just now, or left behind by a program that died?
+                self._remove_left()
+                continue
+            try:
+                self._lock(file)
+            except BaseException:
+                self._making = False
+                file.close()
+                raise
+            if _same_file(file, self.path):
+                return file
+            file.close()  # somebody took it for one left behind, before it was locked
 
     def _remove_left(self) -> None:
         try:
@@ -268,11 +276,11 @@ class AtomicFile:
         except FileNotFoundError:
             return
         with file:
-            self._locked(file)
+            self._lock(file)
             if _same_file(file, self.path):
                 os.unlink(self.path)
 
-    def _locked(self, file: IO[bytes]) -> IO[bytes]:
+    def _lock(self, file: IO[bytes]) -> None:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -283,7 +291,6 @@ class AtomicFile:
             if error.errno not in _NO_LOCKS:
                 raise
             logger.debug("%s: the file system has no locks: %s", self.filename, error)
-        return file
 
     def _commit(self) -> None:
         file = self._file
@@ -312,6 +319,8 @@ class AtomicFile:
                         os.unlink(self.path)
             elif self._making:  # interrupted between making and naming it
                 self._remove_left()
+        except BlockingIOError:
+            pass  # it is another program's
         except OSError as failure:
             logger.warning("cannot remove the temporary file %s: %s", self.path, failure)
         self._making = False

@@ -144,11 +144,10 @@ def _holds_mapping_or_date(value: Any) -> bool:
 # Memory
 
 
-def to_memory(value: Any, *, convert_strings: bool = False) -> Any:
+def to_memory(value: Any, *, convert_strings: bool = False, decode: bool = True) -> Any:
     """A copy of `value` as memory holds it.
 
-    NumPy scalars become Python scalars where Python has the type, and a JSON string is decoded
-    (its dates stay text).
+    NumPy scalars become Python scalars where Python has the type.
 
     Parameters
     ----------
@@ -156,6 +155,8 @@ def to_memory(value: Any, *, convert_strings: bool = False) -> Any:
         An attribute's value, from memory or as h5py or zarr reads it.
     convert_strings : bool
         Bytes and arrays of byte strings become str, in lists, tuples, sets and dicts too.
+    decode : bool
+        The value comes from a file: a string of JSON is decoded (its dates stay text).
 
     Returns
     -------
@@ -171,15 +172,15 @@ def to_memory(value: Any, *, convert_strings: bool = False) -> Any:
     """
     kind = type(value)
     if kind is str:
-        return _decode_json(value) if value.startswith("!!_") else value
+        return _decode_json(value) if decode and value.startswith("!!_") else value
     if kind in _PLAIN:
         return value
     if isinstance(value, np.generic):
         value = _python_scalar(value)
         if isinstance(value, str):
-            return _decode_json(value)
+            return _decode_json(value) if decode else value
     if isinstance(value, bytes):
-        if value.startswith(JSON_PREFIX.encode()):
+        if decode and value.startswith(JSON_PREFIX.encode()):
             return _decode_json(value.decode("utf-8", "surrogateescape"))
         return strings.decode_bytes(value) if convert_strings else value
     if isinstance(value, np.ndarray):
@@ -203,11 +204,13 @@ def _convert_container(value: Any) -> Any:
     """A container whose elements all went through `to_memory`."""
     if isinstance(value, Mapping):
         pairs = {
-            to_memory(key, convert_strings=True): to_memory(item, convert_strings=True)
+            to_memory(key, convert_strings=True, decode=False): to_memory(
+                item, convert_strings=True, decode=False
+            )
             for key, item in value.items()
         }
         return pairs if type(value) is dict else _rebuilt(value, pairs)
-    items = [to_memory(item, convert_strings=True) for item in value]
+    items = [to_memory(item, convert_strings=True, decode=False) for item in value]
     if type(value) is list:
         return items
     if isinstance(value, tuple) and hasattr(value, "_fields"):
@@ -464,6 +467,10 @@ def to_json_value(value: Any, *, convert_strings: bool = False) -> Any:
 # Whole sets of attributes
 
 
+def _is_on_disk(attrs: Any) -> bool:
+    return type(attrs).__module__.partition(".")[0] in {"h5py", "zarr"}
+
+
 def attrs2dict(attrs: Mapping[str, Any]) -> dict[str, Any]:
     """The attributes as a dict of decoded copies.
 
@@ -504,12 +511,13 @@ def copyattrs(a1: Mapping[str, Any], a2: Any, convert_strings: bool = False) -> 
     >>> target
     {'a': 'text', 'b': 2}
     """
-    names = sorted(a1)
+    names = sorted(a1, key=str)
+    decode = _is_on_disk(a1)
     values: dict[str, Any]
     if _is_h5py_value(a2):
         from memdata.formats.hdf5_write import write_attributes
 
-        values = {name: to_memory(a1[name]) for name in names}
+        values = {name: to_memory(a1[name], decode=decode) for name in names}
         write_attributes(a2._id, values, convert_strings=convert_strings)
         return
     if type(a2).__module__.partition(".")[0] == "zarr":
@@ -517,7 +525,7 @@ def copyattrs(a1: Mapping[str, Any], a2: Any, convert_strings: bool = False) -> 
         for name in names:
             try:
                 values[name] = to_json_value(
-                    to_memory(a1[name], convert_strings=convert_strings),
+                    to_memory(a1[name], convert_strings=convert_strings, decode=decode),
                     convert_strings=convert_strings,
                 )
             except UnstorableAttribute as error:
@@ -525,4 +533,9 @@ def copyattrs(a1: Mapping[str, Any], a2: Any, convert_strings: bool = False) -> 
         a2.update(values)
         return
     target: MutableMapping[str, Any] = a2
-    target.update({name: to_memory(a1[name], convert_strings=convert_strings) for name in names})
+    target.update(
+        {
+            name: to_memory(a1[name], convert_strings=convert_strings, decode=decode)
+            for name in names
+        }
+    )

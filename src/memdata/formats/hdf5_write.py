@@ -372,6 +372,10 @@ def _encoded(attrs: Mapping[str, Any], path: str, convert_strings: bool) -> list
         try:
             encoded = to_array(value, convert_strings=convert_strings)
             result.append(_attribute(_attribute_name(name, path), encoded))
+        except RecursionError:
+            raise TypeError(
+                f"{path}: attribute {name!r} holds itself, or too many levels"
+            ) from None
         except (TypeError, UnicodeError, UnstorableAttribute) as error:
             raise TypeError(f"{path}: attribute {name!r}: {error}") from None
     return result
