@@ -85,7 +85,7 @@ def load_small() -> Iterator[Names]:
 def plain_write(path: Path, array: np.ndarray, *, durable: bool = False) -> None:
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
-        rest = memoryview(array).cast("B")
+        rest = array.data.cast("B")
         while rest:
             rest = rest[os.write(file, rest) :]
         if durable:
@@ -127,7 +127,7 @@ def one_pread(path: Path, offset: int, shape: tuple[int, ...]) -> np.ndarray:
     array = np.empty(shape)
     file = os.open(path, os.O_RDONLY)
     try:
-        if os.preadv(file, [array], offset) != array.nbytes:
+        if os.preadv(file, [array.data.cast("B")], offset) != array.nbytes:
             raise OSError(f"{path}: short read")
     finally:
         os.close(file)
