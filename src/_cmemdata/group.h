@@ -20,6 +20,26 @@ PyObject *group_names(PyObject *self);
 /* The node in memory, borrowed; NULL without an error: the group is not in memory. */
 PyObject *group_node(module_state *state, Group *self);
 
+/* The node that absolute paths count from; borrowed; NULL without an error: not in memory. */
+PyObject *group_top(module_state *state, Group *self);
+
+/* A handle on `found`, a node at `split` from the group. */
+PyObject *group_handle(module_state *state, Group *self, PyObject *found, const split_path *split);
+
+/* Does the class override the hooks? Do they allow what `split` names and each group on the way
+   (1, 0, -1: error)? Raise that they do not. */
+bool group_has_hooks(module_state *state, PyObject *self);
+int group_allows(module_state *state, Group *self, bool is_group, const split_path *split);
+void group_raise_refused(PyObject *self, PyObject *exception, bool is_group, PyObject *path);
+
+/* Methods, in groupcreate.c. */
+PyObject *group_create_group(PyObject *self, PyObject *name);
+PyObject *group_insert_dataset(PyObject *self, PyObject *args);
+PyObject *group_create_common(PyObject *self, PyObject *const *args, Py_ssize_t nargs);
+extern const char group_create_group_doc[];
+extern const char group_insert_dataset_doc[];
+extern const char group_create_common_doc[];
+
 /* Is indexing the class's own, so that nothing in Python has to be called? */
 bool group_indexing_is_ours(PyObject *self);
 

@@ -108,7 +108,12 @@ class _BaseGroup(_cmemdata._BaseGroup):
         """
         found = self.get(name)
         if found is None:
-            return self.create_group(name)
+            try:
+                return self.create_group(name)
+            except ValueError:
+                found = self.get(name)  # another thread may have been faster
+                if found is None:
+                    raise
         if not isinstance(found, _cmemdata._BaseGroup):
             raise TypeError(f"{self._absolute(name)} is a dataset, expected a group")
         return found  # type: ignore[return-value]

@@ -38,7 +38,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
         from mpi4py import MPI
-    except ImportError:
+    except (ImportError, RuntimeError):  # mpi4py is not there, or there is no MPI library for it
         found: Any = None
     else:
         found = MPI.COMM_WORLD
