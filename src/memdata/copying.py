@@ -141,6 +141,16 @@ def deep_group_copy(
         already; a distributed dataset on its way to a file.
     TypeError
         What the target cannot hold. Nothing has been written then.
+
+    Examples
+    --------
+    >>> import memdata
+    >>> source, target = memdata.MemGroup(), memdata.MemGroup()
+    >>> vis = source.create_dataset("obs/vis", data=np.arange(6.0).reshape(2, 3))
+    >>> deep_group_copy(source, target, selections={"obs/vis": np.s_[:, 1:]})
+    >>> target["obs/vis"][:]
+    array([[1., 2.],
+           [4., 5.]])
     """
     del file_format
     shared = [shared] if isinstance(shared, str) else list(shared or ())

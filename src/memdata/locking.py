@@ -73,9 +73,10 @@ class lock_file:  # noqa: N801 - the name that users know
     >>> import os, tempfile
     >>> name = os.path.join(tempfile.mkdtemp(), "result.txt")
     >>> with lock_file(name) as temporary:
-    ...     _ = open(temporary, "w").write("42")
-    >>> open(name).read()
-    '42'
+    ...     with open(temporary, "w") as file:
+    ...         _ = file.write("42")
+    >>> os.listdir(os.path.dirname(name))
+    ['result.txt']
     """
 
     def __init__(

@@ -146,6 +146,10 @@ def resolve(
     same = cover == result_shape and all(
         isinstance(left, slice) and left == slice(None) for left in rest
     )
+    dots = [place for place, part in enumerate(parts) if part is Ellipsis]
+    if dots and len(parts) - 1 == len(shape):
+        # It stands for no axis, but NumPy still takes it to part the arrays on both sides.
+        rest.insert(dots[0], Ellipsis)
     return Selection(result_shape, parts, tuple(runs_list), cover, None if same else tuple(rest))
 
 
