@@ -65,6 +65,8 @@ def main(argv: list[str] | None = None) -> int:
     machine = Machine.this()
     table = MarkdownTable() if options.markdown else TextTable(subject for subject, _ in chosen)
     outcomes: list[Outcome] = []
+    if machine.warning:
+        print(machine.warning, file=sys.stderr)
     print("\n".join(table.head(machine)), flush=True)
     for subject, rows in chosen:
         print("\n".join(table.title(subject)), flush=True)

@@ -30,6 +30,7 @@ class Machine:
     system: str
     versions: str
     folder: str
+    load: float  # programs that wanted a core when we began
 
     @classmethod
     def this(cls) -> Machine:
@@ -44,6 +45,7 @@ class Machine:
                 f"HDF5 {h5py.version.hdf5_version}"
             ),
             folder=_file_system(Path(tempfile.gettempdir())),
+            load=os.getloadavg()[0],
         )
 
     def lines(self) -> list[str]:
@@ -52,6 +54,16 @@ class Machine:
             f"system    {self.system}; files on {self.folder}",
             f"versions  {self.versions}",
         ]
+
+    @property
+    def warning(self) -> str:
+        """Why the numbers may be wrong, or nothing."""
+        if self.load < 0.5:
+            return ""
+        return (
+            f"warning: other programs are running (load {self.load:.1f}); they slow the longer "
+            "of two statements more often than the shorter"
+        )
 
 
 def _processor() -> str:
