@@ -29,6 +29,25 @@ class FakeComm:
         return self.size
 
 
+def comm_world() -> Any:
+    """MPI's world communicator; skips the test where there is no MPI."""
+    try:
+        from mpi4py import MPI
+    except (ImportError, RuntimeError) as error:
+        pytest.skip(f"no MPI here: {error}")
+    return MPI.COMM_WORLD
+
+
+class PathLike:
+    """Neither str nor Path, but something that `os.fspath` takes."""
+
+    def __init__(self, path: object) -> None:
+        self.path = str(path)
+
+    def __fspath__(self) -> str:
+        return self.path
+
+
 def run_python(
     code: str, *, env: Mapping[str, str] | None = None, cwd: Path | None = None, timeout: float = 50
 ) -> str:

@@ -499,6 +499,21 @@ class TestCopyAttrs:
         copyattrs(source, target, convert_strings=False)
         assert_same_array(target["a"], np.array([b"ab", b"c"]))
 
+    def test_between_groups_on_disk(self, place_of):
+        source, target = place_of("disk"), place_of("disk")
+        source.attrs["json"] = '!!_memh5_json:{"a": [1, {"b": null}]}'
+        source.attrs["units"] = "K"
+        source.attrs["axis"] = ["freq", "ra"]
+        source.attrs["n"] = np.arange(3, dtype=">i2")
+        copyattrs(source.attrs, target.attrs)
+        assert set(target.attrs) == {"json", "units", "axis", "n"}
+        again = {}
+        copyattrs(target.attrs, again)
+        assert again["json"] == {"a": [1, {"b": None}]}
+        assert again["units"] == "K"
+        assert list(again["axis"]) == ["freq", "ra"]
+        assert list(again["n"]) == [0, 1, 2]
+
     def test_between_groups_in_memory(self, tree):
         target = MemGroup()
         copyattrs(tree["time"].attrs, target.attrs)

@@ -12,8 +12,10 @@ import pytest
 from memdata import MemDatasetCommon, MemDiskGroup, MemGroup, _BaseGroup, _StorageRoot
 from support import (
     FakeComm,
+    PathLike,
     assert_same_attrs,
     assert_same_tree,
+    comm_world,
     fill,
     open_descriptors,
     run_python,
@@ -89,7 +91,7 @@ class TestDataGroup:
             assert container["deep/mask"].shape == (4,)
             assert_same_attrs(container.attrs, tree["sky"].attrs)
 
-    @pytest.mark.parametrize("kind", [str, Path])
+    @pytest.mark.parametrize("kind", [str, Path, PathLike])
     def test_a_file_name_is_opened_with_mode_a(self, tmp_path, kind):
         path = tmp_path / "new.h5"
         with MemDiskGroup(kind(path)) as container:
@@ -122,6 +124,15 @@ class TestDataGroup:
     def test_distributed_around_a_group_that_is_not_is_a_value_error(self, tree):
         with pytest.raises(ValueError, match="distributed"):
             MemDiskGroup(tree, distributed=True)
+
+    def test_distributed_around_a_distributed_group(self):
+        comm = FakeComm()
+        container = MemDiskGroup(MemGroup(True, comm), distributed=True, comm=comm)
+        assert container.distributed is True
+        assert container.comm is comm
+        container = MemDiskGroup(MemGroup(True, comm))
+        assert container.distributed is True
+        assert container.comm is comm
 
     def test_distributed_with_another_communicator_is_a_value_error(self):
         group = MemGroup(distributed=True, comm=FakeComm())
@@ -217,9 +228,9 @@ class TestGroup:
         assert container["sky/deep"].file == container
 
     def test_comm_of_a_container_made_from_nothing_is_the_world(self):
-        mpi = pytest.importorskip("mpi4py.MPI")
+        world = comm_world()
         container = MemDiskGroup()
-        assert container.comm == mpi.COMM_WORLD
+        assert container.comm == world
         assert container.distributed is False
 
     def test_comm_given_is_kept(self):
@@ -376,7 +387,7 @@ class TestFromGroup:
 
 
 class TestFromFile:
-    @pytest.mark.parametrize("kind", [str, Path])
+    @pytest.mark.parametrize("kind", [str, Path, PathLike])
     def test_loads_into_memory(self, h5_tree, tree, kind):
         container = Container.from_file(kind(h5_tree))
         assert type(container) is Container
@@ -535,7 +546,7 @@ class TestStringConversion:
 
 
 class TestSave:
-    @pytest.mark.parametrize("kind", [str, Path])
+    @pytest.mark.parametrize("kind", [str, Path, PathLike])
     def test_writes_everything(self, tmp_path, kind):
         container = fill(Container())
         container.save(kind(tmp_path / "saved.h5"))

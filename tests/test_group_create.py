@@ -11,8 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from memdata import MemDatasetCommon, MemGroup, _StorageRoot
-from support import FakeComm, assert_same_array, assert_same_tree, fill
+from memdata import MemDatasetCommon, MemDiskGroup, MemGroup, _StorageRoot
+from support import (
+    FakeComm,
+    PathLike,
+    assert_same_array,
+    assert_same_tree,
+    comm_world,
+    fill,
+)
 
 SCALAR_DTYPES = st.one_of(
     hnp.boolean_dtypes(),
@@ -44,8 +51,7 @@ class TestRoot:
         assert group.comm is comm
 
     def test_distributed_without_a_communicator_takes_the_world(self):
-        mpi = pytest.importorskip("mpi4py.MPI")
-        assert MemGroup(distributed=True).comm == mpi.COMM_WORLD
+        assert MemGroup(distributed=True).comm == comm_world()
 
     def test_mode_of_a_subgroup(self, tree):
         assert tree["sky"].mode == "r+"
@@ -72,11 +78,25 @@ class TestFromGroup:
     def test_of_a_file_name_loads_it(self, h5_tree, tree):
         assert_same_tree(MemGroup.from_group(str(h5_tree)), tree)
         assert_same_tree(MemGroup.from_group(h5_tree), tree)
+        assert_same_tree(MemGroup.from_group(PathLike(h5_tree)), tree)
 
     def test_of_an_open_h5py_group(self, h5_tree, tree):
         with h5py.File(h5_tree, "r") as file:
             assert_same_tree(MemGroup.from_group(file), tree)
             assert_same_tree(MemGroup.from_group(file["sky"]), tree["sky"])
+
+    def test_of_a_container(self, tree, h5_tree):
+        assert_same_tree(MemGroup.from_group(MemDiskGroup(tree)), tree)
+        with MemDiskGroup.from_file(h5_tree, ondisk=True) as container:
+            assert_same_tree(MemGroup.from_group(container["sky"]), tree["sky"])
+
+    def test_keeps_the_distribution_of_the_tree(self):
+        comm = FakeComm()
+        copy = MemGroup.from_group(MemGroup(distributed=True, comm=comm))
+        assert copy.distributed is True
+        assert copy.comm is comm
+        copy = MemGroup.from_group(MemGroup(distributed=False, comm=comm))
+        assert copy.distributed is False
 
     def test_is_of_the_class_that_was_asked(self, tree):
         class Special(MemGroup):
@@ -386,6 +406,12 @@ class TestCreateDataset:
                 "y", shape=(4,), dtype="i4", distributed=True, distributed_axis=0
             )
         assert made.dtype == np.int32
+
+    def test_distributed_in_a_tree_that_is_not_is_a_runtime_error(self):
+        group = MemGroup(distributed=False, comm=FakeComm())
+        with pytest.raises(RuntimeError, match="/x"):
+            group.create_dataset("x", shape=(4,), distributed=True, distributed_axis=0)
+        assert "x" not in group
 
     def test_creating_common_data_does_not_warn(self, tree):
         with warnings.catch_warnings():

@@ -19,6 +19,7 @@ from memdata import (
     MemDatasetCommon,
     MemDiskGroup,
     MemGroup,
+    _cmemdata,
     _Storage,
     _StorageRoot,
     copyattrs,
@@ -745,6 +746,15 @@ class TestOverrides:
         for kind in (int, MemGroup, _Storage, MemAttrs, object):
             with pytest.raises(TypeError):
                 view.__class__ = kind
+
+    @pytest.mark.parametrize(
+        "kind",
+        [thing for thing in vars(_cmemdata).values() if isinstance(thing, type)],
+        ids=lambda kind: kind.__name__,
+    )
+    def test_native_types_cannot_be_changed_from_outside(self, kind):
+        with pytest.raises(TypeError):
+            kind.something = None
 
     @pytest.mark.parametrize("state", [None, (), {}, (1, 2, 3), {"_body": 5}, "text"], ids=repr)
     def test_pickles_that_lie(self, tree, state):

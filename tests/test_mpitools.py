@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from memdata import mpitools
-from support import FakeComm
+from support import FakeComm, comm_world, run_python
 
 RANKS = st.integers(1, 9)
 LENGTHS = st.integers(0, 50)
@@ -43,11 +45,45 @@ def test_without_a_communicator_one_rank_has_everything():
 
 
 def test_world_is_comm_world():
-    mpi = pytest.importorskip("mpi4py.MPI")
-    assert mpitools.world == mpi.COMM_WORLD
-    assert mpitools.rank == mpi.COMM_WORLD.rank
-    assert mpitools.size == mpi.COMM_WORLD.size
-    assert mpitools.rank0 is (mpi.COMM_WORLD.rank == 0)
+    world = comm_world()
+    assert mpitools.world == world
+    assert mpitools.rank == world.rank
+    assert mpitools.size == world.size
+    assert mpitools.rank0 is (world.rank == 0)
+
+
+def test_with_one_rank_or_none_nobody_has_to_be_waited_for():
+    mpitools.barrier()
+    assert mpitools.bcast({"a": 1}) == {"a": 1}
+    assert mpitools.allreduce(5) == 5
+
+
+def test_can_allocate():
+    assert mpitools.can_allocate(1) is True
+    assert mpitools.can_allocate(0) is True
+
+
+def test_cannot_allocate_more_than_any_machine_has():
+    if not Path("/proc/meminfo").exists():
+        pytest.skip("the system does not say how much memory there is")
+    assert mpitools.can_allocate(2**60) is False
+
+
+def test_an_mpi4py_without_an_mpi_library_counts_as_none(tmp_path):
+    (tmp_path / "mpi4py").mkdir()
+    (tmp_path / "mpi4py" / "__init__.py").touch()
+    (tmp_path / "mpi4py" / "MPI.py").write_text("raise RuntimeError('cannot load MPI library')")
+    run_python(
+        f"""
+        import sys
+        sys.path.insert(0, {str(tmp_path)!r})
+        from memdata import MemDiskGroup, mpitools
+        assert mpitools.world is None
+        container = MemDiskGroup()
+        assert container.comm is None
+        container.create_dataset("x", data=[1, 2])
+        """
+    )
 
 
 @pytest.mark.parametrize("n", [-1, 1.5, "3", None])

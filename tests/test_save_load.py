@@ -17,6 +17,7 @@ from hypothesis.extra import numpy as hnp
 
 from memdata import MemGroup, fileformats
 from support import (
+    PathLike,
     assert_same_array,
     assert_same_attrs,
     assert_same_tree,
@@ -52,7 +53,7 @@ def written(path, name, data, **options):
 
 
 class TestLoad:
-    @pytest.mark.parametrize("kind", [str, Path, os.fspath])
+    @pytest.mark.parametrize("kind", [str, Path, PathLike])
     def test_reads_a_whole_file(self, load, h5_tree, kind):
         loaded = load(kind(h5_tree))
         assert type(loaded) is MemGroup
@@ -119,6 +120,22 @@ class TestLoad:
             assert loaded["x"].chunks == (10, 25)
             assert loaded["x"].compression == compression
             assert loaded["x"].compression_opts == level
+
+    def test_bitshuffle_is_kept_there_and_back(self, load, save, tmp_path):
+        hdf5plugin = pytest.importorskip("hdf5plugin")
+        with h5py.File(tmp_path / "x.h5", "w") as file:
+            file.create_dataset(
+                "x", data=np.arange(10_000), chunks=(1000,), **hdf5plugin.Bitshuffle()
+            )
+            expected = file["x"]._filters
+        loaded = load(tmp_path / "x.h5")
+        assert_same_array(loaded["x"][:], np.arange(10_000))
+        assert loaded["x"].compression in ("bitshuffle", fileformats.H5FILTER)
+        save(loaded, tmp_path / "y.h5")
+        with h5py.File(tmp_path / "y.h5", "r") as file:
+            assert file["x"]._filters.keys() == expected.keys()
+            assert file["x"].chunks == (1000,)
+            assert_same_array(file["x"][:], np.arange(10_000))
 
     def test_data_may_be_written_to(self, load, h5_tree):
         loaded = load(h5_tree)
@@ -388,7 +405,7 @@ class TestSelections:
 
 
 class TestSave:
-    @pytest.mark.parametrize("kind", [str, Path])
+    @pytest.mark.parametrize("kind", [str, Path, PathLike])
     def test_writes_everything(self, save, tree, tmp_path, kind):
         save(tree, kind(tmp_path / "x.h5"))
         with h5py.File(tmp_path / "x.h5", "r") as file:

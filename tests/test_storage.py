@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from memdata import MemAttrs, MemDataset, MemDatasetCommon, MemGroup, _Storage, _StorageRoot
 from memdata._cmemdata import format_abs_path
-from support import FakeComm
+from support import FakeComm, comm_world
 
 NAMES = st.text(st.characters(exclude_characters="/\0", codec="utf-8"), min_size=1).filter(
     lambda name: name not in (".", "..")
@@ -116,8 +116,7 @@ class TestStorageRoot:
         assert root.comm is comm
 
     def test_distributed_without_communicator_takes_the_world(self):
-        mpi = pytest.importorskip("mpi4py.MPI")
-        assert _StorageRoot(distributed=True).comm == mpi.COMM_WORLD
+        assert _StorageRoot(distributed=True).comm == comm_world()
 
     @pytest.mark.parametrize("name", ["comm", "distributed"])
     def test_comm_and_distributed_are_read_only(self, name):

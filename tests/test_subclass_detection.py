@@ -207,6 +207,22 @@ class TestTrust:
             """
         run_python(code, env={"MEMDATA_TRUSTED": "strange_package"})
 
+    def test_a_package_that_an_installed_distribution_trusts(self, naming, package):
+        metadata = package / "strange-1.0.dist-info"
+        metadata.mkdir()
+        (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: strange\nVersion: 1.0\n")
+        (metadata / "entry_points.txt").write_text(
+            "[memdata.containers]\nstrange = strange_package\n"
+        )
+        code = f"""
+            import sys
+            sys.path.insert(0, {str(package)!r})
+            import memdata
+            container = memdata.MemDiskGroup.from_file({str(naming(self.NAME))!r})
+            assert type(container).__name__ == "Thing", type(container)
+            """
+        run_python(code)
+
     def test_trust_is_for_the_package_and_not_for_names_that_begin_alike(self, naming, package):
         code = f"""
             import sys, warnings
