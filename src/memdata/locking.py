@@ -387,6 +387,8 @@ def _copy_range(file: IO[bytes], target_fd: int, size: int) -> None:
             if count == 0:
                 break
             done += count
+    except AttributeError:
+        pass  # not on this system
     except OSError as error:
         unsupported = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM}
         if error.errno not in unsupported:

@@ -287,6 +287,7 @@ class StoredHDF5:
         "_space_shape",
         "chunks",
         "dtype",
+        "file_name",
         "shape",
     )
 
@@ -301,6 +302,7 @@ class StoredHDF5:
         convert: bool,
     ) -> None:
         self._source = source
+        self.file_name = source.file_name
         self._dataset = dataset
         self._known = known
         self._space_shape = space_shape

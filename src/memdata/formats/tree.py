@@ -56,6 +56,7 @@ class StoredData(Protocol):
 
     shape: Shape
     dtype: np.dtype[Any]
+    file_name: str
 
     def piece_rows(self) -> int:
         """How many steps along the first axis are read together."""

@@ -150,6 +150,7 @@ class StoredZarr:
         self, member: Any, selection: Selection | None, shape: tuple[int, ...], convert: bool
     ) -> None:
         self._member = member
+        self.file_name = str(member.store)
         self._selection = selection
         self._convert = convert
         self.shape = shape

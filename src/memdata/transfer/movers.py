@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import errno
 import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +28,9 @@ Array = np.ndarray[Any, Any]
 
 #: Bytes of one system call. Larger ones are not faster; smaller ones stop sooner.
 PIECE = 16 << 20
+
+#: Threads that read one dataset; more gain nothing on the machines measured.
+_THREADS = 4
 
 
 def _bytes_of(array: Array) -> memoryview:
@@ -43,13 +47,42 @@ def read_direct(descriptor: int, offset: int, out: Array, progress: Progress) ->
         The file ends too early, or cannot be read.
     """
     view = _bytes_of(out)
+    pieces = range(0, len(view), PIECE)
+    workers = min(_THREADS, _processors(), len(pieces))
+    if workers < 2:
+        for start in pieces:
+            _read_piece(descriptor, offset + start, view[start : start + PIECE])
+            progress.advance(min(PIECE, len(view) - start))
+        return
+    # Most of the time goes into the first touch of fresh memory, which threads share.
+    with ThreadPoolExecutor(workers, "memdata-read") as pool:
+        reads = [
+            pool.submit(_read_piece, descriptor, offset + start, view[start : start + PIECE])
+            for start in pieces
+        ]
+        try:
+            for start, read in zip(pieces, reads, strict=True):
+                read.result()
+                progress.advance(min(PIECE, len(view) - start))
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+
+
+def _processors() -> int:
+    """How many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _read_piece(descriptor: int, offset: int, view: memoryview) -> None:
     done = 0
     while done < len(view):
-        count = os.preadv(descriptor, [view[done : done + PIECE]], offset + done)
+        count = os.preadv(descriptor, [view[done:]], offset + done)
         if count == 0:
             raise OSError(errno.EIO, "the file ends before the data do")
         done += count
-        progress.advance(count)
 
 
 def write_direct(descriptor: int, offset: int, array: Array, progress: Progress) -> None:
@@ -84,7 +117,11 @@ def read_into(node: DatasetNode, progress: Progress) -> None:
     assert out is not None
     extent = stored.extent()
     if extent is not None:
-        read_direct(*extent, out, progress)
+        try:
+            read_direct(*extent, out, progress)
+        except OSError as error:
+            reason = f"cannot read {node.path}: {error.strerror}"
+            raise OSError(error.errno, reason, stored.file_name) from error
         return
     if not out.ndim:
         stored.read_rows(0, 1, out)
