@@ -104,7 +104,7 @@ def deep_group_copy(
     postprocess: Callable[[Any, Any], object] | None = None,
     shallow: bool = False,
     shared: Iterable[str] | None = None,
-) -> list[str] | None:
+) -> list[str]:
     """Copy all groups, attributes and datasets below one group into another.
 
     Parameters
@@ -131,8 +131,8 @@ def deep_group_copy(
 
     Returns
     -------
-    list of str or None
-        With `skip_distributed`, the paths of the datasets created empty.
+    list of str
+        The paths of the distributed datasets that were created empty (see `skip_distributed`).
 
     Raises
     ------
@@ -148,6 +148,7 @@ def deep_group_copy(
     >>> source, target = memdata.MemGroup(), memdata.MemGroup()
     >>> vis = source.create_dataset("obs/vis", data=np.arange(6.0).reshape(2, 3))
     >>> deep_group_copy(source, target, selections={"obs/vis": np.s_[:, 1:]})
+    []
     >>> target["obs/vis"][:]
     array([[1., 2.],
            [4., 5.]])
@@ -160,7 +161,7 @@ def deep_group_copy(
         _copy_in_memory(source, target, selections, convert_attribute_strings, shallow, shared)
         if postprocess is not None:
             _postprocess(g1, g2, source, postprocess)
-        return [] if skip_distributed else None
+        return []
     if shallow or shared:
         warnings.warn(
             "shallow and shared copies are possible in memory only; everything is copied",
@@ -192,7 +193,7 @@ def deep_group_copy(
             if postprocess is None
             else lambda path: _call_postprocess(g1, g2, path, postprocess),
         )
-    return skipped if skip_distributed else None
+    return skipped
 
 
 def _copy_in_memory(

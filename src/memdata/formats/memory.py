@@ -63,9 +63,9 @@ class MemorySource:
                     )
                 key = id(child) if is_group else id(child.attrs)
                 known = seen.get(key)
+                if known is not None and key in around:
+                    raise ValueError(f"{path}: the group {known.path} holds itself")
                 if known is not None and not options.selections:
-                    if key in around:
-                        raise ValueError(f"{path}: the group {known.path} holds itself")
                     plan.nodes.append(LinkNode(path, name, parent, known))
                     continue
                 if is_group:
