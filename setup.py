@@ -51,6 +51,7 @@ def compiler_and_linker_flags() -> tuple[list[str], list[str]]:
         compiler.append("-O3")
     if sanitizers := switch("SANITIZE"):
         compiler += [f"-fsanitize={sanitizers}", "-fno-omit-frame-pointer", "-g"]
+        compiler.append("-fno-sanitize-recover=all")  # undefined behaviour ends the program
         linker.append(f"-fsanitize={sanitizers}")
     if switch("COVERAGE"):
         compiler += ["--coverage", "-O0"]
