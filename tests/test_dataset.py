@@ -146,6 +146,12 @@ class TestProperties:
         assert d.shape == (4, 5)
         assert d.dtype is array.dtype
 
+    @given(SHAPES, st.sampled_from(["f8", "i2", "S3"]))
+    def test_ndim_size_and_nbytes_are_numpys(self, shape, dtype):
+        array = np.zeros(shape, dtype)
+        d = wrap(array)
+        assert (d.ndim, d.size, d.nbytes) == (array.ndim, array.size, array.nbytes)
+
     def test_attrs_are_mem_attrs(self):
         d = wrap(numbered(2))
         d.attrs["x"] = [1]
@@ -220,6 +226,13 @@ class TestChunks:
     def test_what_is_no_length_is_an_error(self, bad):
         with pytest.raises((TypeError, ValueError)):
             wrap(numbered(4, 4)).chunks = bad
+
+    def test_may_be_longer_than_any_number_of_the_machine(self):
+        d = wrap(numbered(4, 3), chunks=(2**70, 2))
+        assert d.chunks == (4, 2)
+        with pytest.raises((ValueError, OverflowError)):
+            d.chunks = (-(2**70), 2)
+        assert d.chunks == (4, 2)
 
     @pytest.mark.parametrize("chunks", [None, ()])
     def test_of_a_scalar_are_none_or_empty(self, chunks):
@@ -361,6 +374,19 @@ class TestNumpy:
                 raise AssertionError("asked for len")
 
         assert_same_array(np.asarray(Watched.from_numpy_array(numbered(5))), numbered(5))
+
+    def test_array_protocol_takes_what_numpys_takes(self):
+        array = numbered(3)
+        d = wrap(array)
+        assert d.__array__() is not None
+        assert d.__array__(np.float32).dtype == np.float32
+        assert d.__array__(dtype="i2", copy=True).dtype == np.int16
+        assert np.shares_memory(d.__array__(None, copy=None), array)
+        assert not np.shares_memory(d.__array__(copy=True), array)
+        with pytest.raises(TypeError):
+            d.__array__(None, None, None, None)
+        with pytest.raises(TypeError):
+            d.__array__(no_such=1)
 
     def test_array_copies(self):
         array = numbered(3, 4)

@@ -6,7 +6,8 @@ as the oracle, and containers around both.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import operator
+from collections.abc import ItemsView, KeysView, Mapping, ValuesView
 
 import numpy as np
 import pytest
@@ -341,6 +342,80 @@ class TestMapping:
     @pytest.mark.parametrize("path", MISSING)
     def test_does_not_contain_what_is_missing(self, any_tree, path):
         assert path not in any_tree
+
+
+class TestViews:
+    """`keys()`, `items()` and `values()` behave as those of a dict with the same content."""
+
+    @pytest.fixture
+    def model(self, tree):
+        return {name: tree[name] for name in ["time", "sky", "empty", "answer"]}
+
+    OTHERS = (set(), {"sky"}, {"sky", "x"}, {"time", "sky", "empty", "answer"}, {"x": 1}.keys())
+
+    @pytest.mark.parametrize("operation", [operator.and_, operator.or_, operator.xor, operator.sub])
+    @pytest.mark.parametrize("other", OTHERS, ids=repr)
+    def test_keys_are_combined_as_sets(self, tree, model, operation, other):
+        assert operation(tree.keys(), other) == operation(model.keys(), other)
+        assert operation(other, tree.keys()) == operation(other, model.keys())
+
+    @pytest.mark.parametrize(
+        "operation",
+        [operator.eq, operator.ne, operator.lt, operator.le, operator.gt, operator.ge],
+    )
+    @pytest.mark.parametrize("other", OTHERS, ids=repr)
+    def test_keys_are_compared_as_sets(self, tree, model, operation, other):
+        assert operation(tree.keys(), other) == operation(model.keys(), other)
+        assert operation(other, tree.keys()) == operation(other, model.keys())
+
+    def test_items_are_compared_and_combined_as_sets(self, tree, model):
+        assert tree.items() == model.items()
+        assert tree.items() & model.items() == set(model.items())
+        assert tree.items() != {("time", 1)}
+        assert tree.items() - model.items() == set()
+
+    def test_values_are_no_set(self, tree):
+        assert tree.values() != tree.values()
+        with pytest.raises(TypeError):
+            tree.values() & tree.values()
+
+    def test_disjoint(self, tree):
+        assert tree.keys().isdisjoint(["x", "y"])
+        assert not tree.keys().isdisjoint(["x", "sky"])
+        assert tree.items().isdisjoint([("sky", 1)])
+
+    def test_are_the_views_of_collections_abc(self, tree):
+        assert isinstance(tree.keys(), KeysView)
+        assert isinstance(tree.items(), ItemsView)
+        assert isinstance(tree.values(), ValuesView)
+
+    def test_follow_the_group(self, tree):
+        keys, items, values = tree.keys(), tree.items(), tree.values()
+        tree.create_group("new")
+        del tree["time"]
+        assert list(keys) == ["sky", "empty", "answer", "new"]
+        assert len(keys) == len(items) == len(values) == 4
+        assert "new" in keys
+        assert "time" not in keys
+
+    def test_can_be_reversed(self, tree):
+        assert list(reversed(tree.keys())) == ["answer", "empty", "sky", "time"]
+        assert [name for name, _ in reversed(tree.items())] == list(reversed(list(tree)))
+        assert [node.name for node in reversed(tree.values())][0] == "/answer"
+
+    def test_show_what_they_hold(self, tree):
+        assert "'sky'" in repr(tree.keys())
+        assert "(3, 4)" not in repr(tree.keys())
+        assert "shape (4,)" in repr(tree.values())
+        assert "'time'" in repr(tree.items())
+
+    def test_iterators_know_how_much_is_left(self, tree):
+        iterator = iter(tree)
+        assert operator.length_hint(iterator) == 4
+        next(iterator)
+        assert operator.length_hint(iterator) == 3
+        assert len(list(iterator)) == 3
+        assert operator.length_hint(iterator) == 0
 
 
 class TestThroughADataset:

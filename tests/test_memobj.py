@@ -177,6 +177,17 @@ def test_there_is_no_cycle_for_the_collector_to_find():
     assert gc.collect() == 0
 
 
+def test_the_name_of_a_group_may_be_assigned(tree):
+    """The handle then is of what has that name."""
+    group = tree["sky"]
+    group._name = "/sky/deep"
+    assert group.name == "/sky/deep"
+    assert list(group) == ["mask"]
+    assert group == tree["sky/deep"]
+    with pytest.raises(TypeError):
+        group._name = 5
+
+
 def test_the_name_of_a_dataset_may_be_assigned():
     dataset = MemDatasetCommon.from_numpy_array(np.arange(3))
     dataset._name = "/elsewhere"

@@ -238,6 +238,16 @@ class TestDropping:
         gc.collect()
         assert watch() is None
 
+    def test_a_cycle_through_views_and_iterators(self):
+        group = fill(MemGroup())
+        root = weakref.ref(group._storage_root)
+        group.attrs["views"] = [group.keys(), group.items(), iter(group), iter(group.items())]
+        group.attrs["frozen"] = ro_dict({"tree": group})
+        del group
+        assert root() is not None
+        gc.collect()
+        assert root() is None
+
     def test_a_communicator_is_let_go(self):
         comm = FakeComm()
         watch = weakref.ref(comm)

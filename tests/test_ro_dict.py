@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import gc
 import pickle
+import weakref
 from collections.abc import Mapping, MutableMapping
 
 import numpy as np
@@ -189,6 +191,36 @@ def test_repr_shows_the_content():
     text = repr(ro_dict({"freq": 1.5}))
     assert "freq" in text
     assert "1.5" in text
+
+
+def test_a_subclass_keeps_attributes_of_its_own_through_copies():
+    r = Noted({"a": 1})
+    r.note = "mine"
+    for again in (copy.copy(r), copy.deepcopy(r), pickle.loads(pickle.dumps(r))):
+        assert type(again) is Noted
+        assert again == r
+        assert again.note == "mine"
+
+
+class Noted(ro_dict):
+    """At the level of the module, where pickle finds it."""
+
+
+def test_one_that_holds_itself_has_a_repr_and_can_be_collected():
+    inner = []
+    r = ro_dict({"self": inner})
+    inner.append(r)
+    assert "..." in repr(r)
+    watch = weakref.ref(r)
+    del r, inner
+    gc.collect()
+    assert watch() is None
+
+
+@pytest.mark.parametrize("arguments", [(), ("a", 1, 2)])
+def test_get_takes_a_key_and_a_default(arguments):
+    with pytest.raises(TypeError):
+        ro_dict().get(*arguments)
 
 
 @pytest.mark.parametrize("bad", [5, "abc", [1, 2]])

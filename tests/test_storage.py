@@ -152,6 +152,22 @@ class TestStorageRoot:
         with pytest.raises(ValueError, match=key.replace(".", r"\.")):
             small_root()[key]
 
+    def test_get_and_in_take_paths_too(self):
+        root = small_root()
+        assert "/group/x" in root
+        assert "group" in root
+        assert "/" in root
+        assert "/group/x/y" not in root
+        assert "x" not in root
+        assert root.get("/group/x") is root["group"]["x"]
+        assert root.get("/nothing") is None
+        assert root.get("/nothing", 5) == 5
+        assert root.get("group") is root["group"]
+        with pytest.raises(TypeError):
+            root.get()
+        with pytest.raises(TypeError):
+            root.get("/a", 1, 2)
+
     def test_trees_built_alike_are_equal(self):
         assert small_root() == small_root()
         assert small_root() != small_root(last=4.0)
