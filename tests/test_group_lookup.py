@@ -401,7 +401,7 @@ class TestViews:
     def test_can_be_reversed(self, tree):
         assert list(reversed(tree.keys())) == ["answer", "empty", "sky", "time"]
         assert [name for name, _ in reversed(tree.items())] == list(reversed(list(tree)))
-        assert [node.name for node in reversed(tree.values())][0] == "/answer"
+        assert next(reversed(tree.values())).name == "/answer"
 
     def test_show_what_they_hold(self, tree):
         assert "'sky'" in repr(tree.keys())
