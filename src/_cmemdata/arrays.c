@@ -133,7 +133,7 @@ array_copy(module_state *state, PyObject *array, char order, PyObject *memo)
     if ((size_t)PyArray_NBYTES(source) < COPY_THREADED_MIN) {
         return PyArray_NewCopy(source, npy_order(order));
     }
-    PyObject *copy = PyArray_NewLikeArray(source, npy_order(order), NULL, 0);
+    PyObject *copy = PyArray_NewLikeArray(source, npy_order(order), NULL, 1);
     if (copy != NULL && copy_elements((PyArrayObject *)copy, source) < 0) {
         Py_CLEAR(copy);
     }

@@ -2,6 +2,7 @@
 #include "arrays.h"
 #include "attrs.h"
 #include "equal.h"
+#include "mpiarray.h"
 #include "npyapi.h"
 
 DatasetBody *
@@ -10,6 +11,7 @@ body_new(module_state *state, PyObject *array)
     DatasetBody *self = PyObject_GC_New(DatasetBody, state->body_type);
     if (self != NULL) {
         self->array = Py_NewRef(array);
+        self->as_array = NULL;
         self->attrs = NULL;
         self->chunks = NULL;
         self->compression = NULL;
@@ -17,6 +19,13 @@ body_new(module_state *state, PyObject *array)
         PyObject_GC_Track(self);
     }
     return self;
+}
+
+void
+body_set_array(DatasetBody *self, PyObject *array)
+{
+    Py_CLEAR(self->as_array);
+    Py_SETREF(self->array, array);
 }
 
 /* One axis: its chunk length as a Python int, cut down to the axis. */
@@ -44,9 +53,11 @@ chunk_length(PyObject *value, npy_intp axis_length)
 }
 
 static PyObject *
-chunks_for(PyArrayObject *array, PyObject *value)
+chunks_for(module_state *state, PyArrayObject *array, PyObject *value)
 {
     int ndim = PyArray_NDIM(array);
+    const distribution *dist =
+        is_mpiarray(state, (PyObject *)array) ? mpiarray_fields((PyObject *)array) : NULL;
     PyObject *given = PySequence_Check(value) ? PySequence_Tuple(value)
                       : PyIndex_Check(value)  ? PyTuple_Pack(1, value)
                                               : NULL;
@@ -55,7 +66,8 @@ chunks_for(PyArrayObject *array, PyObject *value)
     }
     if (given == NULL || PyTuple_GET_SIZE(given) != ndim || PyBool_Check(value)) {
         if (!PyErr_Occurred()) {
-            PyObject *shape = PyArray_IntTupleFromIntp(ndim, PyArray_DIMS(array));
+            PyObject *shape = dist != NULL ? mpiarray_global_shape(state, (PyObject *)array)
+                                           : PyArray_IntTupleFromIntp(ndim, PyArray_DIMS(array));
             if (shape != NULL) {
                 PyErr_Format(PyExc_ValueError,
                              "chunks must be None or one length for each axis of the shape %R, "
@@ -69,7 +81,9 @@ chunks_for(PyArrayObject *array, PyObject *value)
     }
     PyObject *chunks = PyTuple_New(ndim);
     for (int i = 0; chunks != NULL && i < ndim; i++) {
-        PyObject *length = chunk_length(PyTuple_GET_ITEM(given, i), PyArray_DIM(array, i));
+        PyObject *length =
+            chunk_length(PyTuple_GET_ITEM(given, i),
+                         dist != NULL && dist->axis == i ? dist->length : PyArray_DIM(array, i));
         if (length == NULL) {
             Py_CLEAR(chunks);
         }
@@ -95,7 +109,7 @@ body_set_chunks(DatasetBody *self, PyObject *value)
         PyErr_Format(PyExc_ValueError, "a null dataspace has no chunks, got %R", value);
         return -1;
     }
-    PyObject *chunks = chunks_for((PyArrayObject *)self->array, value);
+    PyObject *chunks = chunks_for(state_of((PyObject *)self), (PyArrayObject *)self->array, value);
     if (chunks == NULL) {
         return -1;
     }
@@ -142,7 +156,7 @@ body_own(module_state *state, DatasetBody *self, char order, PyObject *memo)
         if (copy == NULL) {
             return -1;
         }
-        Py_SETREF(self->array, copy);
+        body_set_array(self, copy);
     }
     return 0;
 }
@@ -170,6 +184,9 @@ body_equal(DatasetBody *a, DatasetBody *b)
         equal = attrs_equal(a->attrs, b->attrs);
     }
     if (equal == 1) {
+        equal = distributions_equal(state_of((PyObject *)a), a->array, b->array);
+    }
+    if (equal == 1) {
         equal = values_equal(a->array, b->array);
     }
     return equal;
@@ -181,6 +198,7 @@ body_traverse(PyObject *self, visitproc visit, void *arg)
     DatasetBody *body = (DatasetBody *)self;
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(body->array);
+    Py_VISIT(body->as_array);
     Py_VISIT(body->attrs);
     Py_VISIT(body->compression);
     Py_VISIT(body->compression_opts);
@@ -205,6 +223,7 @@ body_dealloc(PyObject *self)
     PyTypeObject *type = Py_TYPE(self);
     PyObject_GC_UnTrack(self);
     Py_XDECREF(body->array);
+    Py_XDECREF(body->as_array);
     Py_XDECREF(body->attrs);
     Py_XDECREF(body->chunks);
     Py_XDECREF(body->compression);

@@ -8,15 +8,19 @@
    array does, or whatever the array's base is (NumPy's memory, a mapped file, shared memory). */
 typedef struct {
     PyObject_HEAD
-    PyObject *array;  /* ndarray; or, for a null dataspace, an object with .shape None and .dtype */
-    PyObject *attrs;  /* MemAttrs */
-    PyObject *chunks; /* tuple of int, one per axis */
+    PyObject *array; /* ndarray; or, for a null dataspace, an object with .shape None and .dtype */
+    PyObject *as_array; /* the array's bound `__array__`, once somebody asked */
+    PyObject *attrs;    /* MemAttrs */
+    PyObject *chunks;   /* tuple of int, one per axis */
     PyObject *compression;
     PyObject *compression_opts;
 } DatasetBody;
 
 /* A new body around `array`, which is neither copied nor checked. */
 DatasetBody *body_new(module_state *state, PyObject *array);
+
+/* Put another array in place; takes the reference. */
+void body_set_array(DatasetBody *self, PyObject *array);
 
 /* Setters: `value` None is NULL. The chunks are checked against the array's shape (ValueError)
    and cut down to it. 0 or -1. */

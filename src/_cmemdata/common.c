@@ -140,225 +140,39 @@ common_get_comm(PyObject *Py_UNUSED(self), void *Py_UNUSED(closure))
     Py_RETURN_NONE;
 }
 
-static PyObject *
-common_get_chunks(PyObject *self, void *Py_UNUSED(closure))
-{
-    DatasetBody *body = dataset_body((Dataset *)self);
-    return body != NULL ? or_none(body->chunks) : NULL;
-}
-
-static int
-common_set_chunks(PyObject *self, PyObject *value, void *Py_UNUSED(closure))
-{
-    DatasetBody *body = dataset_body((Dataset *)self);
-    if (body == NULL || body_set_chunks(body, value) == 0) {
-        return body != NULL ? 0 : -1;
-    }
-    object_name_in_error((MemObject *)self, NULL);
-    return -1;
-}
-
-static PyObject *
-common_get_compression(PyObject *self, void *Py_UNUSED(closure))
-{
-    DatasetBody *body = dataset_body((Dataset *)self);
-    return body != NULL ? or_none(body->compression) : NULL;
-}
-
-static int
-common_set_compression(PyObject *self, PyObject *value, void *Py_UNUSED(closure))
-{
-    DatasetBody *body = dataset_body((Dataset *)self);
-    if (body != NULL) {
-        body_set_compression(body, value, Py_XNewRef(body->compression_opts));
-        Py_XDECREF(body->compression_opts);
-    }
-    return body != NULL ? 0 : -1;
-}
-
-static PyObject *
-common_get_compression_opts(PyObject *self, void *Py_UNUSED(closure))
-{
-    DatasetBody *body = dataset_body((Dataset *)self);
-    return body != NULL ? or_none(body->compression_opts) : NULL;
-}
-
-static int
-common_set_compression_opts(PyObject *self, PyObject *value, void *Py_UNUSED(closure))
-{
-    DatasetBody *body = dataset_body((Dataset *)self);
-    if (body != NULL) {
-        body_set_compression(body, Py_XNewRef(body->compression), value);
-        Py_XDECREF(body->compression);
-    }
-    return body != NULL ? 0 : -1;
-}
-
 /* ---- for NumPy ---- */
 
-PyDoc_STRVAR(common_array_doc,
-"__array__($self, /, dtype=None, copy=None)\n--\n\n"
-"The data as an ndarray: the stored array itself unless a copy or another dtype is asked for.");
-
+/* `__array__` is the array's own: one call less between np.asarray and the data. */
 static PyObject *
-common_dunder_array(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+common_get_dunder_array(PyObject *self, void *Py_UNUSED(closure))
 {
     PyArrayObject *array = common_array(self);
     if (array == NULL) {
         return NULL;
     }
-    PyObject *dtype = nargs > 0 ? args[0] : Py_None;
-    PyObject *copy = nargs > 1 ? args[1] : Py_None;
-    Py_ssize_t nkw = kwnames != NULL ? PyTuple_GET_SIZE(kwnames) : 0;
-    if (nargs > 2) {
-        return PyErr_Format(PyExc_TypeError, "__array__() takes at most 2 arguments, got %zd",
-                            nargs);
+    DatasetBody *body = ((Dataset *)self)->body;
+    if (body->as_array == NULL) {
+        body->as_array = PyObject_GetAttr((PyObject *)array, state_of(self)->str___array__);
     }
-    for (Py_ssize_t i = 0; i < nkw; i++) {
-        PyObject *name = PyTuple_GET_ITEM(kwnames, i);
-        if (PyUnicode_CompareWithASCIIString(name, "dtype") == 0) {
-            dtype = args[nargs + i];
-        }
-        else if (PyUnicode_CompareWithASCIIString(name, "copy") == 0) {
-            copy = args[nargs + i];
-        }
-        else {
-            return PyErr_Format(PyExc_TypeError, "__array__() got an unexpected keyword %R", name);
-        }
-    }
-    if (dtype == Py_None && (copy == Py_None || copy == Py_False)) {
-        return Py_NewRef((PyObject *)array);
-    }
-    PyArray_Descr *descr = NULL;
-    if (!PyArray_DescrConverter2(dtype, &descr)) {
-        return NULL;
-    }
-    int must_copy = copy == Py_None ? 0 : PyObject_IsTrue(copy);
-    bool same = descr == NULL || PyArray_EquivTypes(descr, PyArray_DESCR(array));
-    PyObject *result = NULL;
-    if (must_copy == 0 && copy != Py_None && !same) {
-        PyErr_Format(PyExc_ValueError, "the data are %R: %R needs a copy, which copy=False forbids",
-                     PyArray_DESCR(array), descr);
-    }
-    else if (must_copy == 0 && same) {
-        result = Py_NewRef((PyObject *)array);
-    }
-    else if (must_copy >= 0) {
-        if (descr == NULL) {
-            descr = (PyArray_Descr *)Py_NewRef((PyObject *)PyArray_DESCR(array));
-        }
-        return PyArray_FromArray(array, descr,
-                                 NPY_ARRAY_FORCECAST | NPY_ARRAY_ENSURECOPY); /* steals */
-    }
-    Py_XDECREF(descr);
-    return result;
+    return Py_XNewRef(body->as_array);
 }
 
 /* ---- making one ---- */
-
-/* A body around `array` with checked chunks; new reference. */
-static DatasetBody *
-common_body(module_state *state, PyObject *array, PyObject *chunks, PyObject *compression,
-            PyObject *options)
-{
-    DatasetBody *body = array != NULL ? body_new(state, array) : NULL;
-    if (body != NULL) {
-        if (body_set_chunks(body, chunks) < 0) {
-            Py_DECREF(body);
-            return NULL;
-        }
-        body_set_compression(body, compression, options);
-    }
-    return body;
-}
-
-/* Take chunks and compression out of a copy of kwargs; the rest is the place. */
-typedef struct {
-    PyObject *chunks, *compression, *options, *place;
-} common_keywords;
-
-static int
-take_keyword(PyObject *kwargs, const char *name, PyObject **value)
-{
-    PyObject *key = PyUnicode_InternFromString(name);
-    if (key == NULL) {
-        return -1;
-    }
-    PyObject *found = NULL;
-    int there = dict_get(kwargs, key, &found);
-    if (there == 1) {
-        if (*value != NULL) {
-            PyErr_Format(PyExc_TypeError, "got several values for the argument %R", key);
-            there = -1;
-            Py_DECREF(found);
-        }
-        else {
-            *value = found;
-            there = PyDict_DelItem(kwargs, key);
-        }
-    }
-    Py_DECREF(key);
-    return there < 0 ? -1 : 0;
-}
-
-static void
-common_keywords_clear(common_keywords *given)
-{
-    Py_CLEAR(given->chunks);
-    Py_CLEAR(given->compression);
-    Py_CLEAR(given->options);
-    Py_CLEAR(given->place);
-}
-
-/* Arguments that come before the shared ones are `first`, `count` of them, by position or name. */
-static int
-common_keywords_parse(PyObject *args, PyObject *kwargs, const char *const *first, PyObject **values,
-                      Py_ssize_t count, common_keywords *given)
-{
-    const char *shared[] = {"chunks", "compression", "compression_opts"};
-    PyObject **places[] = {&given->chunks, &given->compression, &given->options};
-    Py_ssize_t nargs = PyTuple_GET_SIZE(args);
-    if (nargs > count + 3) {
-        PyErr_Format(PyExc_TypeError, "expected at most %zd positional arguments, got %zd",
-                     count + 3, nargs);
-        return -1;
-    }
-    given->place = kwargs != NULL ? PyDict_Copy(kwargs) : PyDict_New();
-    if (given->place == NULL) {
-        return -1;
-    }
-    for (Py_ssize_t i = 0; i < count + 3; i++) {
-        PyObject **place = i < count ? &values[i] : places[i - count];
-        const char *name = i < count ? first[i] : shared[i - count];
-        if (i < nargs) {
-            *place = Py_NewRef(PyTuple_GET_ITEM(args, i));
-        }
-        if (take_keyword(given->place, name, place) < 0) {
-            return -1;
-        }
-        if (i < count && *place == NULL) {
-            PyErr_Format(PyExc_TypeError, "missing the argument '%s'", name);
-            return -1;
-        }
-    }
-    return 0;
-}
 
 static int
 common_init_slot(PyObject *self, PyObject *args, PyObject *kwargs)
 {
     static const char *const first[] = {"shape", "dtype"};
     module_state *state = state_of(self);
-    common_keywords given = {NULL, NULL, NULL, NULL};
+    dataset_keywords given = {NULL, NULL, NULL, NULL};
     PyObject *values[2] = {NULL, NULL}, *array = NULL;
-    int done = common_keywords_parse(args, kwargs, first, values, 2, &given);
+    int done = dataset_keywords_parse(args, kwargs, first, values, 2, 2, &given);
     if (done == 0) {
         done = object_init_keywords((MemObject *)self, given.place);
     }
     if (done == 0) {
         array = array_for(state, values[0], values[1], NULL);
-        DatasetBody *body =
-            common_body(state, array, given.chunks, given.compression, given.options);
+        DatasetBody *body = dataset_body_from(state, array, &given);
         if (body != NULL) {
             Py_XSETREF(((Dataset *)self)->body, body);
         }
@@ -370,7 +184,7 @@ common_init_slot(PyObject *self, PyObject *args, PyObject *kwargs)
     Py_XDECREF(array);
     Py_XDECREF(values[0]);
     Py_XDECREF(values[1]);
-    common_keywords_clear(&given);
+    dataset_keywords_clear(&given);
     return done;
 }
 
@@ -401,9 +215,9 @@ common_from_numpy_array(PyObject *cls, PyObject *args, PyObject *kwargs)
     static const char *const first[] = {"data"};
     PyTypeObject *type = (PyTypeObject *)cls;
     module_state *state = state_of_type(type);
-    common_keywords given = {NULL, NULL, NULL, NULL};
+    dataset_keywords given = {NULL, NULL, NULL, NULL};
     PyObject *data = NULL, *array = NULL, *self = NULL;
-    if (common_keywords_parse(args, kwargs, first, &data, 1, &given) < 0) {
+    if (dataset_keywords_parse(args, kwargs, first, &data, 1, 1, &given) < 0) {
         goto done;
     }
     if (PyArray_Check(data)) {
@@ -416,15 +230,14 @@ common_from_numpy_array(PyObject *cls, PyObject *args, PyObject *kwargs)
         PyErr_Format(PyExc_TypeError, "data must be a numpy.ndarray, not %.200s",
                      Py_TYPE(data)->tp_name);
     }
-    self = dataset_around(
-        type, common_body(state, array, given.chunks, given.compression, given.options));
+    self = dataset_around(type, dataset_body_from(state, array, &given));
     if (self != NULL && object_init_keywords((MemObject *)self, given.place) < 0) {
         Py_CLEAR(self);
     }
 done:
     Py_XDECREF(data);
     Py_XDECREF(array);
-    common_keywords_clear(&given);
+    dataset_keywords_clear(&given);
     return self;
 }
 
@@ -477,14 +290,16 @@ static PyGetSetDef common_getset[] = {
     {"ndim", common_get_ndim, NULL, "Number of axes.", NULL},
     {"size", common_get_size, NULL, "Number of elements.", NULL},
     {"nbytes", common_get_nbytes, NULL, "Bytes of the elements.", NULL},
+    {"__array__", common_get_dunder_array, NULL,
+     "For NumPy: the data as an ndarray, not copied unless asked.", NULL},
     {"common", common_get_constant, NULL, "True: the same on every rank.", "yes"},
     {"distributed", common_get_constant, NULL, "False: the same on every rank.", NULL},
     {"comm", common_get_comm, NULL, "None: no communicator.", NULL},
-    {"chunks", common_get_chunks, common_set_chunks,
+    {"chunks", dataset_get_chunks, dataset_set_chunks,
      "Chunk shape for saving: None, or one length per axis. Settable.", NULL},
-    {"compression", common_get_compression, common_set_compression, "Filter for saving. Settable.",
-     NULL},
-    {"compression_opts", common_get_compression_opts, common_set_compression_opts,
+    {"compression", dataset_get_compression, dataset_set_compression,
+     "Filter for saving. Settable.", NULL},
+    {"compression_opts", dataset_get_compression_opts, dataset_set_compression_opts,
      "Options of the filter. Settable.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
@@ -492,8 +307,6 @@ static PyGetSetDef common_getset[] = {
 static PyMethodDef common_methods[] = {
     {"from_numpy_array", SLOT_FUNC(PyCFunctionWithKeywords, common_from_numpy_array),
      METH_VARARGS | METH_KEYWORDS | METH_CLASS, from_numpy_array_doc},
-    {"__array__", SLOT_FUNC(_PyCFunctionFastWithKeywords, common_dunder_array),
-     METH_FASTCALL | METH_KEYWORDS, common_array_doc},
     {NULL, NULL, 0, NULL},
 };
 

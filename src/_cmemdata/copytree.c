@@ -40,7 +40,7 @@ fork_dataset(copy_run *run, PyObject *stored, PyObject *name, PyObject *parent, 
     PyObject *copy = NULL, *data = NULL;
     if (path != NULL && run->options->replaced != NULL &&
         dict_get(run->options->replaced, path, &data) == 1) {
-        Py_SETREF(body->array, data);
+        body_set_array(body, data);
         PyObject *chunks = Py_XNewRef(body->chunks);
         Py_CLEAR(body->chunks);
         if (body_set_chunks(body, chunks) < 0) {

@@ -30,6 +30,30 @@ PyObject *dataset_handle(PyObject *stored, PyObject *root, PyObject *prefix, PyO
 /* 1 when attributes, data, chunks and compression are equal, wherever the two live. */
 int dataset_contents_equal(PyObject *a, PyObject *b);
 
+/* The arguments that constructors of all kinds share. Owned; NULL: not given. */
+typedef struct {
+    PyObject *chunks, *compression, *options;
+    PyObject *place; /* dict of the keywords that are left: `storage_root` and `name` */
+} dataset_keywords;
+
+/* Before them come those named in `first`, `count` of them, into `values` (owned), the first
+   `required` of which must be there. By position or by name; 0 or -1. Clear in either case. */
+int dataset_keywords_parse(PyObject *args, PyObject *kwargs, const char *const *first,
+                           PyObject **values, Py_ssize_t count, Py_ssize_t required,
+                           dataset_keywords *given);
+void dataset_keywords_clear(dataset_keywords *given);
+
+/* A body around `array` (NULL: error set) with these, checked against its shape. */
+DatasetBody *dataset_body_from(module_state *state, PyObject *array, const dataset_keywords *given);
+
+/* Getters and setters. */
+PyObject *dataset_get_chunks(PyObject *self, void *closure);
+int dataset_set_chunks(PyObject *self, PyObject *value, void *closure);
+PyObject *dataset_get_compression(PyObject *self, void *closure);
+int dataset_set_compression(PyObject *self, PyObject *value, void *closure);
+PyObject *dataset_get_compression_opts(PyObject *self, void *closure);
+int dataset_set_compression_opts(PyObject *self, PyObject *value, void *closure);
+
 /* For subtypes. */
 int dataset_traverse(PyObject *self, visitproc visit, void *arg);
 int dataset_clear(PyObject *self);

@@ -77,11 +77,26 @@ elements_equal(PyObject *a, PyObject *b)
     return all_true(equal);
 }
 
+/* Of subclasses the elements count, not what they make of comparing. */
+static int
+base_arrays_equal(PyObject *a, PyObject *b)
+{
+    PyObject *left = PyArray_View((PyArrayObject *)a, NULL, &PyArray_Type);
+    PyObject *right = left != NULL ? PyArray_View((PyArrayObject *)b, NULL, &PyArray_Type) : NULL;
+    int equal = right != NULL ? arrays_equal(left, right) : -1;
+    Py_XDECREF(left);
+    Py_XDECREF(right);
+    return equal;
+}
+
 int
 arrays_equal(PyObject *a, PyObject *b)
 {
     if (!PyArray_Check(a) || !PyArray_Check(b)) {
         return 0;
+    }
+    if (!PyArray_CheckExact(a) || !PyArray_CheckExact(b)) {
+        return base_arrays_equal(a, b);
     }
     PyArrayObject *left = (PyArrayObject *)a, *right = (PyArrayObject *)b;
     if (PyArray_NDIM(left) != PyArray_NDIM(right) ||

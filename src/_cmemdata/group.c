@@ -820,26 +820,6 @@ static PyType_Spec group_spec = {
     .slots = group_slots,
 };
 
-PyDoc_STRVAR(bind_group_class_doc,
-"_bind_group_class(cls, /)\n--\n\n"
-"Tell which class the groups are that a dataset's `parent` and `file` hand out.");
-
-static PyObject *
-bind_group_class(PyObject *module, PyObject *cls)
-{
-    module_state *state = state_of_module(module);
-    if (!PyType_Check(cls) || !PyType_IsSubtype((PyTypeObject *)cls, state->group_type)) {
-        return PyErr_Format(PyExc_TypeError, "expected a subclass of _BaseGroup, got %R", cls);
-    }
-    Py_XSETREF(state->group_class, Py_NewRef(cls));
-    Py_RETURN_NONE;
-}
-
-static PyMethodDef group_functions[] = {
-    {"_bind_group_class", bind_group_class, METH_O, bind_group_class_doc},
-    {NULL, NULL, 0, NULL},
-};
-
 int
 group_init(PyObject *module, module_state *state)
 {
@@ -853,5 +833,5 @@ group_init(PyObject *module, module_state *state)
     if (!state->default_group_hook || !state->default_dataset_hook || !state->default_group_class) {
         return -1;
     }
-    return PyModule_AddFunctions(module, group_functions);
+    return 0;
 }

@@ -24,7 +24,7 @@ typedef struct {
 PyObject *
 group_view_new(module_state *state, PyObject *group, view_kind kind)
 {
-    GroupView *view = PyObject_GC_New(GroupView, state->group_view_type);
+    GroupView *view = PyObject_GC_New(GroupView, state->group_view_types[kind]);
     if (view != NULL) {
         view->group = Py_NewRef(group);
         view->kind = kind;
@@ -277,10 +277,10 @@ static PyObject *
 group_view_richcompare(PyObject *self, PyObject *other, int op)
 {
     module_state *state = state_of(self);
-    bool setlike =
-        PyAnySet_Check(other) || PyDictKeys_Check(other) || PyDictItems_Check(other) ||
-        (Py_IS_TYPE(other, state->group_view_type) && ((GroupView *)other)->kind != VIEW_VALUES);
-    if (((GroupView *)self)->kind == VIEW_VALUES || !setlike) {
+    bool setlike = PyAnySet_Check(other) || PyDictKeys_Check(other) || PyDictItems_Check(other) ||
+                   Py_IS_TYPE(other, state->group_view_types[VIEW_KEYS]) ||
+                   Py_IS_TYPE(other, state->group_view_types[VIEW_ITEMS]);
+    if (!setlike) {
         Py_RETURN_NOTIMPLEMENTED;
     }
     PyObject *a = as_set(self);
@@ -333,43 +333,80 @@ group_view_reversed(PyObject *self, PyObject *Py_UNUSED(ignored))
     return iterator;
 }
 
-static PyMethodDef group_view_methods[] = {
+PyDoc_STRVAR(isdisjoint_doc,
+"isdisjoint($self, other, /)\n--\n\nWhether nothing in `other` is in this view.");
+
+static PyObject *
+group_view_isdisjoint(PyObject *self, PyObject *other)
+{
+    PyObject *set = as_set(self);
+    PyObject *result = set != NULL ? PyObject_CallMethod(set, "isdisjoint", "O", other) : NULL;
+    Py_XDECREF(set);
+    return result;
+}
+
+static PyMethodDef values_methods[] = {
     {"__reversed__", group_view_reversed, METH_NOARGS,
      "__reversed__($self, /)\n--\n\nFrom the last to the first."},
     {NULL, NULL, 0, NULL},
 };
 
-static PyType_Slot group_view_slots[] = {
-    {Py_tp_doc, (void *)"A view of a group's names, children or items."},
-    {Py_tp_dealloc, SLOT_FUNC(destructor, group_view_dealloc)},
-    {Py_tp_traverse, SLOT_FUNC(traverseproc, group_view_traverse)},
-    {Py_tp_iter, SLOT_FUNC(getiterfunc, group_view_iter)},
-    {Py_tp_repr, SLOT_FUNC(reprfunc, group_view_repr)},
-    {Py_tp_richcompare, SLOT_FUNC(richcmpfunc, group_view_richcompare)},
-    {Py_tp_hash, SLOT_FUNC(hashfunc, PyObject_HashNotImplemented)},
-    {Py_tp_methods, group_view_methods},
-    {Py_sq_length, SLOT_FUNC(lenfunc, group_view_length)},
-    {Py_sq_contains, SLOT_FUNC(objobjproc, group_view_contains)},
-    {Py_nb_and, SLOT_FUNC(binaryfunc, group_view_and)},
-    {Py_nb_or, SLOT_FUNC(binaryfunc, group_view_or)},
-    {Py_nb_xor, SLOT_FUNC(binaryfunc, group_view_xor)},
-    {Py_nb_subtract, SLOT_FUNC(binaryfunc, group_view_subtract)},
-    {0, NULL},
+static PyMethodDef group_view_methods[] = {
+    {"__reversed__", group_view_reversed, METH_NOARGS,
+     "__reversed__($self, /)\n--\n\nFrom the last to the first."},
+    {"isdisjoint", group_view_isdisjoint, METH_O, isdisjoint_doc},
+    {NULL, NULL, 0, NULL},
 };
 
-static PyType_Spec group_view_spec = {
-    .name = "memdata._cmemdata._GroupView",
-    .basicsize = sizeof(GroupView),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE |
-             Py_TPFLAGS_DISALLOW_INSTANTIATION,
-    .slots = group_view_slots,
+#define VIEW_SLOTS(doc, methods)                                                                   \
+    {Py_tp_doc, (void *)(doc)}, {Py_tp_dealloc, SLOT_FUNC(destructor, group_view_dealloc)},        \
+        {Py_tp_traverse, SLOT_FUNC(traverseproc, group_view_traverse)},                            \
+        {Py_tp_iter, SLOT_FUNC(getiterfunc, group_view_iter)},                                     \
+        {Py_tp_repr, SLOT_FUNC(reprfunc, group_view_repr)}, {Py_tp_methods, methods},              \
+        {Py_sq_length, SLOT_FUNC(lenfunc, group_view_length)},                                     \
+    {                                                                                              \
+        Py_sq_contains, SLOT_FUNC(objobjproc, group_view_contains)                                 \
+    }
+
+#define SET_SLOTS                                                                                  \
+    {Py_tp_richcompare, SLOT_FUNC(richcmpfunc, group_view_richcompare)},                           \
+        {Py_tp_hash, SLOT_FUNC(hashfunc, PyObject_HashNotImplemented)},                            \
+        {Py_nb_and, SLOT_FUNC(binaryfunc, group_view_and)},                                        \
+        {Py_nb_or, SLOT_FUNC(binaryfunc, group_view_or)},                                          \
+        {Py_nb_xor, SLOT_FUNC(binaryfunc, group_view_xor)},                                        \
+    {                                                                                              \
+        Py_nb_subtract, SLOT_FUNC(binaryfunc, group_view_subtract)                                 \
+    }
+
+static PyType_Slot keys_slots[] = {
+    VIEW_SLOTS("A view of a group's names.", group_view_methods), SET_SLOTS, {0, NULL}};
+static PyType_Slot values_slots[] = {VIEW_SLOTS("A view of a group's children.", values_methods),
+                                     {0, NULL}};
+static PyType_Slot items_slots[] = {
+    VIEW_SLOTS("A view of a group's (name, child) pairs.", group_view_methods),
+    SET_SLOTS,
+    {0, NULL}};
+
+#define VIEW_SPEC(type_name, type_slots)                                                           \
+    {.name = "memdata._cmemdata." type_name,                                                       \
+     .basicsize = sizeof(GroupView),                                                               \
+     .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE |                 \
+              Py_TPFLAGS_DISALLOW_INSTANTIATION,                                                   \
+     .slots = type_slots}
+
+static PyType_Spec group_view_specs[] = {
+    [VIEW_KEYS] = VIEW_SPEC("_GroupKeys", keys_slots),
+    [VIEW_VALUES] = VIEW_SPEC("_GroupValues", values_slots),
+    [VIEW_ITEMS] = VIEW_SPEC("_GroupItems", items_slots),
 };
 
 int
 group_view_init(PyObject *module, module_state *state)
 {
-    if (add_type(module, &group_iter_spec, NULL, &state->group_iter_type) < 0) {
-        return -1;
+    for (int kind = VIEW_KEYS; kind <= VIEW_ITEMS; kind++) {
+        if (add_type(module, &group_view_specs[kind], NULL, &state->group_view_types[kind]) < 0) {
+            return -1;
+        }
     }
-    return add_type(module, &group_view_spec, NULL, &state->group_view_type);
+    return add_type(module, &group_iter_spec, NULL, &state->group_iter_type);
 }

@@ -42,7 +42,38 @@ values_equal_function(PyObject *Py_UNUSED(module), PyObject *args)
     return equal_result(values_equal(a, b), Py_EQ);
 }
 
+PyDoc_STRVAR(bind_doc,
+"_bind(*, group_class=None, array_class=None, axis_exception=None, unsupported_operation=None, "
+"world=None, global_get=None, global_set=None)\n--\n\n"
+"Tell what the Python layer has; what is None stays as it is. See state.h.\n");
+
+static PyObject *
+bind(PyObject *module, PyObject *args, PyObject *kwargs)
+{
+    static char *keywords[] = {
+        "group_class", "array_class", "axis_exception", "unsupported_operation",
+        "world",       "global_get",  "global_set",     NULL};
+    module_state *state = state_of_module(module);
+    PyObject **places[] = {&state->group_class,    &state->array_class,
+                           &state->axis_exception, &state->unsupported_operation,
+                           &state->world,          &state->global_get,
+                           &state->global_set};
+    PyObject *given[7] = {NULL};
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$OOOOOOO:_bind", keywords, &given[0],
+                                     &given[1], &given[2], &given[3], &given[4], &given[5],
+                                     &given[6])) {
+        return NULL;
+    }
+    for (int i = 0; i < 7; i++) {
+        if (given[i] != NULL && given[i] != Py_None) {
+            Py_XSETREF(*places[i], Py_NewRef(given[i]));
+        }
+    }
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef module_functions[] = {
+    {"_bind", SLOT_FUNC(PyCFunctionWithKeywords, bind), METH_VARARGS | METH_KEYWORDS, bind_doc},
     {"values_equal", values_equal_function, METH_VARARGS, values_equal_doc},
     {NULL, NULL, 0, NULL},
 };
@@ -65,7 +96,9 @@ module_exec(PyObject *module)
         body_init(module, state) < 0 || dataset_init(module, state) < 0 ||
         common_init(module, state) < 0 || group_init(module, state) < 0 ||
         group_view_init(module, state) < 0 || ro_dict_init(module, state) < 0 ||
-        arrays_init(module) < 0 || copytree_init(module) < 0) {
+        mpiarray_init(module, state) < 0 || global_slice_init(module, state) < 0 ||
+        distributed_init(module, state) < 0 || arrays_init(module) < 0 ||
+        copytree_init(module) < 0) {
         return -1;
     }
     return 0;
@@ -78,13 +111,24 @@ module_exec(PyObject *module)
     X(attrs_type)                                                                                  \
     X(object_type)                                                                                 \
     X(group_type)                                                                                  \
-    X(group_view_type)                                                                             \
+    X(group_view_types[0])                                                                         \
+    X(group_view_types[1])                                                                         \
+    X(group_view_types[2])                                                                         \
     X(group_iter_type)                                                                             \
     X(body_type)                                                                                   \
     X(dataset_type)                                                                                \
     X(common_type)                                                                                 \
     X(ro_dict_type)                                                                                \
+    X(mpiarray_type)                                                                               \
+    X(global_slice_type)                                                                           \
+    X(distributed_type)                                                                            \
     X(group_class)                                                                                 \
+    X(array_class)                                                                                 \
+    X(axis_exception)                                                                              \
+    X(unsupported_operation)                                                                       \
+    X(world)                                                                                       \
+    X(global_get)                                                                                  \
+    X(global_set)                                                                                  \
     X(default_group_hook)                                                                          \
     X(default_dataset_hook)                                                                        \
     X(default_group_class)                                                                         \

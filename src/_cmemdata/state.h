@@ -30,7 +30,10 @@ typedef struct {
     X(file)                                                                                        \
     X(group_name_allowed)                                                                          \
     X(name)                                                                                        \
+    X(rank)                                                                                        \
+    X(redistribute)                                                                                \
     X(shape)                                                                                       \
+    X(size)                                                                                        \
     X(storage_root)
 
 typedef struct {
@@ -39,15 +42,23 @@ typedef struct {
     PyTypeObject *attrs_type;
     PyTypeObject *object_type;
     PyTypeObject *group_type;
-    PyTypeObject *group_view_type;
+    PyTypeObject *group_view_types[3]; /* by view_kind */
     PyTypeObject *group_iter_type;
     PyTypeObject *body_type;
     PyTypeObject *dataset_type;
     PyTypeObject *common_type;
     PyTypeObject *ro_dict_type;
-    /* The class of the groups that a dataset's `parent` and `file` hand out: the Python layer's
-       MemGroup, told once at import. */
-    PyObject *group_class;
+    PyTypeObject *mpiarray_type;
+    PyTypeObject *global_slice_type;
+    PyTypeObject *distributed_type;
+    /* What the Python layer tells once, at import, with _bind(): */
+    PyObject *group_class;           /* of the groups that a dataset's `parent` and `file` give */
+    PyObject *array_class;           /* MPIArray */
+    PyObject *axis_exception;        /* AxisException */
+    PyObject *unsupported_operation; /* UnsupportedOperation */
+    PyObject *world;                 /* () -> the world communicator, or None */
+    PyObject *global_get; /* (array, index) -> element of array.global_slice by an index array */
+    PyObject *global_set; /* (array, index, value): array.global_slice[index] = value */
     /* What `_BaseGroup` itself has under these names: a class that still has the same object
        has not overridden it, and need not be called. */
     PyObject *default_group_hook;
@@ -96,6 +107,9 @@ int common_init(PyObject *module, module_state *state);
 int group_init(PyObject *module, module_state *state);
 int group_view_init(PyObject *module, module_state *state);
 int ro_dict_init(PyObject *module, module_state *state);
+int mpiarray_init(PyObject *module, module_state *state);
+int global_slice_init(PyObject *module, module_state *state);
+int distributed_init(PyObject *module, module_state *state);
 
 /* Make a type from its spec, keep it in *place and add it to the module under its name.
    `base` may be NULL. */

@@ -29,7 +29,7 @@ storage_walk(module_state *state, PyObject *node, PyObject *const *names, Py_ssi
     PyObject *at = Py_NewRef(node);
     for (Py_ssize_t i = 0; i < count; i++) {
         PyObject *child = NULL;
-        int there = is_storage(state, at) ? dict_get(at, names[i], &child) : 0;
+        int there = i == 0 || is_storage(state, at) ? dict_get(at, names[i], &child) : 0;
         Py_DECREF(at);
         if (there != 1) {
             *depth = i;

@@ -27,7 +27,7 @@ is_storage(module_state *state, PyObject *object)
 /* A new empty _Storage. */
 PyObject *storage_new(module_state *state);
 
-/* Walk `count` names down from `node`. 1: *found is a new reference to what is there; 0: there is
+/* Walk `count` names down from `node`, a _Storage. 1: *found is a new reference to what is there; 0: there is
    nothing, and *depth names were found; -1: error. */
 int storage_walk(module_state *state, PyObject *node, PyObject *const *names, Py_ssize_t count,
                  PyObject **found, Py_ssize_t *depth);

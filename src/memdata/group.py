@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import ItemsView, KeysView, Mapping, ValuesView
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -178,6 +178,9 @@ class _BaseGroup(_cmemdata._BaseGroup):
 
 Mapping.register(_cmemdata._BaseGroup)
 Mapping.register(_cmemdata.ro_dict)
+KeysView.register(_cmemdata._GroupKeys)
+ValuesView.register(_cmemdata._GroupValues)
+ItemsView.register(_cmemdata._GroupItems)
 
 
 class MemGroup(_BaseGroup):
@@ -612,4 +615,4 @@ class MemGroup(_BaseGroup):
         )
 
 
-_cmemdata._bind_group_class(MemGroup)
+_cmemdata._bind(group_class=MemGroup)
