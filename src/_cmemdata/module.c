@@ -127,6 +127,7 @@ module_exec(PyObject *module)
     X(axis_exception)                                                                              \
     X(unsupported_operation)                                                                       \
     X(world)                                                                                       \
+    X(world_comm)                                                                                  \
     X(global_get)                                                                                  \
     X(global_set)                                                                                  \
     X(default_group_hook)                                                                          \

@@ -146,41 +146,45 @@ distributions_equal(module_state *state, PyObject *a, PyObject *b)
 
 /* ---- making one ---- */
 
-/* The communicator to use for what was given: None is the world, NULL where there is no MPI. New
-   reference in *comm. */
-static int
-resolve_comm(module_state *state, PyObject *given, PyObject **comm)
-{
-    *comm = NULL;
-    if (given != NULL && given != Py_None) {
-        *comm = Py_NewRef(given);
-        return 0;
-    }
-    if (state->world == NULL) {
-        return 0;
-    }
-    PyObject *world = PyObject_CallNoArgs(state->world);
-    if (world == NULL) {
-        return -1;
-    }
-    if (world == Py_None) {
-        Py_DECREF(world);
-        world = NULL;
-    }
-    *comm = world;
-    return 0;
-}
-
 static int64_t
-comm_number(PyObject *comm, PyObject *name, int64_t without)
+comm_number(PyObject *comm, PyObject *name)
 {
-    if (comm == NULL) {
-        return without;
-    }
     PyObject *value = PyObject_GetAttr(comm, name);
     int64_t number = value != NULL ? PyLong_AsLongLong(value) : -1;
     Py_XDECREF(value);
     return number;
+}
+
+/* The world, asked for once; borrowed. NULL without an error: there is no MPI. */
+static PyObject *
+world_comm(module_state *state)
+{
+    if (state->world_comm == NULL && state->world != NULL) {
+        state->world_comm = PyObject_CallNoArgs(state->world);
+    }
+    return state->world_comm == Py_None ? NULL : state->world_comm;
+}
+
+/* The communicator for what was given: None is the world. *comm borrowed, NULL where there is no
+   MPI: one rank. */
+static int
+resolve_comm(module_state *state, PyObject *given, PyObject **comm, int64_t *size, int64_t *rank)
+{
+    *comm = given != NULL && given != Py_None ? given : world_comm(state);
+    *size = 1;
+    *rank = 0;
+    if (*comm == NULL) {
+        return PyErr_Occurred() ? -1 : 0;
+    }
+    *size = comm_number(*comm, state->str_size);
+    *rank = *size > 0 ? comm_number(*comm, state->str_rank) : -1;
+    if (*size < 1 || *rank < 0) {
+        if (!PyErr_Occurred()) {
+            PyErr_Format(PyExc_ValueError, "not a communicator: %R", *comm);
+        }
+        return -1;
+    }
+    return 0;
 }
 
 /* `axis` of `ndim`, counted from the front; -1 with AxisException. */
@@ -257,15 +261,8 @@ mpiarray_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
         goto done;
     }
     axis = normal_axis(state, axis, dims.len);
-    if (axis < 0 || resolve_comm(state, comm_given, &comm) < 0) {
-        goto done;
-    }
-    int64_t size = comm_number(comm, state->str_size, 1);
-    int64_t rank = size > 0 ? comm_number(comm, state->str_rank, 0) : -1;
-    if (size < 1 || rank < 0) {
-        if (!PyErr_Occurred()) {
-            PyErr_Format(PyExc_ValueError, "not a communicator: %R", comm);
-        }
+    int64_t size, rank;
+    if (axis < 0 || resolve_comm(state, comm_given, &comm, &size, &rank) < 0) {
         goto done;
     }
     npy_intp length = dims.ptr[axis];
@@ -286,7 +283,6 @@ done:
     Py_XDECREF(shape);
     Py_XDECREF(axis_given);
     Py_XDECREF(comm_given);
-    Py_XDECREF(comm);
     Py_XDECREF(local);
     return self;
 }
@@ -300,7 +296,7 @@ mpiarray_finalize(PyObject *self, PyObject *obj)
 {
     distribution *dist = mpiarray_fields(self);
     dist->axis = -1;
-    if (obj != Py_None && is_mpiarray(state_of(self), obj)) {
+    if (obj != Py_None && (Py_TYPE(obj) == Py_TYPE(self) || is_mpiarray(state_of(self), obj))) {
         const distribution *from = mpiarray_fields(obj);
         if (is_known((PyArrayObject *)obj, from) &&
             PyArray_NDIM((PyArrayObject *)self) == PyArray_NDIM((PyArrayObject *)obj) &&

@@ -128,7 +128,9 @@ items_read(PyObject *key, int ndim, int axis, index_items *items)
     bool tuple = PyTuple_Check(key);
     Py_ssize_t given = tuple ? PyTuple_GET_SIZE(key) : 1;
     int consumed = 0, ellipses = 0;
-    *items = (index_items){.count = 0, .at = -1};
+    items->count = items->before = items->basic = 0; /* the rest is set item by item */
+    items->at = -1;
+    items->arrays = items->apart = items->advanced_before = false;
     if (given > MAX_ITEMS || PyUnicode_Check(key)) {
         return 1;
     }

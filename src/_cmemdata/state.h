@@ -57,6 +57,7 @@ typedef struct {
     PyObject *axis_exception;        /* AxisException */
     PyObject *unsupported_operation; /* UnsupportedOperation */
     PyObject *world;                 /* () -> the world communicator, or None */
+    PyObject *world_comm;            /* what that gave, once it was asked */
     PyObject *global_get; /* (array, index) -> element of array.global_slice by an index array */
     PyObject *global_set; /* (array, index, value): array.global_slice[index] = value */
     /* What `_BaseGroup` itself has under these names: a class that still has the same object

@@ -1,0 +1,657 @@
+"""`MPIArray`: one array, cut along one axis over the ranks of a communicator."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from memdata import _cmemdata, globalindex
+
+if TYPE_CHECKING:
+    from memdata.fileformats import FileFormat
+
+__all__ = ["AxisException", "MPIArray", "UnsupportedOperation", "ones", "zeros"]
+
+Array = np.ndarray[Any, Any]
+
+#: Memory that `MPIArray.redistribute` may use besides its result, on each rank (bytes).
+DEFAULT_BUDGET = 256 << 20
+
+
+class AxisException(ValueError, IndexError):  # noqa: N818 - a name users know
+    """An axis that does not exist, or is distributed where it must not be.
+
+    Attributes
+    ----------
+    message : str
+        What is wrong.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class UnsupportedOperation(ValueError):  # noqa: N818 - a name users know
+    """An operation that distributed arrays do not have.
+
+    Attributes
+    ----------
+    message : str
+        What is wrong.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class MPIArray(_cmemdata._MPIArray):
+    """An array that is cut along one axis over the ranks of a communicator.
+
+    An `MPIArray` is an `numpy.ndarray` that holds this rank's part and knows where that is in the
+    whole. Indexing and ufuncs work on the local part and never communicate; methods that do
+    are collective and say so. The first ``n % size`` ranks hold one element more than ``n // size``
+    along the distributed axis.
+
+    Parameters
+    ----------
+    global_shape : tuple of int
+        Shape of the whole array.
+    axis : int
+        The distributed axis.
+    comm : mpi4py.MPI.Comm or None
+        The communicator; None is the world, where there is MPI.
+    *args, **kwargs
+        For `numpy.ndarray`, of the local part: `dtype` and others. The elements are not
+        initialised; see `zeros`.
+
+    Raises
+    ------
+    AxisException
+        The axis does not exist.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from memdata.mpiarray import MPIArray
+    >>> a = MPIArray((4, 3), axis=0, dtype=np.float32)
+    >>> a[:] = 1.0
+    >>> a.global_shape, a.axis
+    ((4, 3), 0)
+    >>> (a + a)[:, 1:].global_shape
+    (4, 2)
+    """
+
+    # -- making one ------------------------------------------------------------------------------
+
+    @classmethod
+    def wrap(cls, array: Array, axis: int, comm: Any = None) -> Self:
+        """Every rank's ndarray becomes its part of one array. Collective.
+
+        Parameters
+        ----------
+        array : numpy.ndarray
+            This rank's part; its memory is shared, nothing is copied. The lengths along `axis` must
+            be the standard split, all else must be alike on all ranks.
+        axis : int
+            The distributed axis.
+        comm : mpi4py.MPI.Comm or None
+            The communicator; None is the world.
+
+        Returns
+        -------
+        MPIArray
+
+        Raises
+        ------
+        AxisException
+            On all ranks: there is no such axis, the lengths are not the standard split, or dtypes
+            or other axes differ.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from memdata.mpiarray import MPIArray
+        >>> MPIArray.wrap(np.zeros((2, 5)), axis=1).axis
+        1
+        """
+        from memdata import mpitools
+
+        if not isinstance(array, np.ndarray):
+            raise TypeError(f"expected an ndarray, got {type(array).__name__}")
+        comm = mpitools.world if comm is None else comm
+        mine = (str(np.lib.format.dtype_to_descr(array.dtype)), array.shape, operator.index(axis))
+        ranks = [mine] if comm is None else comm.allgather(mine)
+        problem = _wrap_problem(ranks)
+        if problem:
+            raise AxisException(problem)
+        axis %= array.ndim
+        lengths = [shape[axis] for _, shape, _ in ranks]
+        rank = 0 if comm is None else comm.rank
+        return cls._from_local(array, axis, comm, sum(lengths), sum(lengths[:rank]))
+
+    # -- parts and indices -------------------------------------------------------------------------
+
+    def enumerate(self, axis: int) -> Iterator[tuple[int, int]]:
+        """Pairs of local and global index along an axis.
+
+        Examples
+        --------
+        >>> from memdata.mpiarray import zeros
+        >>> list(zeros((2, 3)).enumerate(1))
+        [(0, 0), (1, 1), (2, 2)]
+        """
+        axis = self._normal_axis(axis)
+        start = self.local_offset[axis]
+        return ((i, start + i) for i in range(self.shape[axis]))
+
+    def _normal_axis(self, axis: int) -> int:
+        axis = operator.index(axis)
+        if not -self.ndim <= axis < self.ndim:
+            raise AxisException(f"axis {axis} does not exist in an array of {self.ndim} axes")
+        return axis % self.ndim
+
+    def _like(self, local: Array, axis: int | None = None) -> Self:
+        """A local array, distributed as this one but for the number of the axis."""
+        here = self.axis
+        return self._from_local(
+            local,
+            here if axis is None else axis,
+            self.comm,
+            self.global_shape[here],
+            self.local_offset[here],
+        )
+
+    # -- axes ------------------------------------------------------------------------------------
+
+    def reshape(self, *shape: Any, order: str = "C") -> Self:  # type: ignore[override]
+        """Regroup the axes; the distributed axis stays whole.
+
+        Parameters
+        ----------
+        *shape : int or None, or one tuple of them
+            The new shape, with None for the distributed axis. One -1 on each side of it is
+            worked out. The axes before and after the distributed one may be regrouped only on
+            their own side.
+        order : {"C"}
+            Only the order of the last axis running fastest.
+
+        Returns
+        -------
+        MPIArray
+            A view where NumPy can make one.
+
+        Raises
+        ------
+        ValueError
+            The shape does not fit, or has not one None.
+
+        Examples
+        --------
+        >>> from memdata.mpiarray import zeros
+        >>> zeros((6, 4, 2)).reshape(None, -1).global_shape
+        (6, 8)
+        """
+        if order != "C":
+            raise ValueError(f"a distributed array can be reshaped in order 'C', not {order!r}")
+        new = tuple(shape[0]) if len(shape) == 1 and isinstance(shape[0], Sequence) else shape
+        if sum(length is None for length in new) != 1:
+            raise ValueError(
+                f"the distributed axis must be None, and no other, in the new shape; got {new}"
+            )
+        axis, at = self.axis, new.index(None)
+        before = _fill_wildcard(new[:at], self.shape[:axis], new)
+        after = _fill_wildcard(new[at + 1 :], self.shape[axis + 1 :], new)
+        local = self.local_array.reshape(*before, self.shape[axis], *after)
+        return self._like(local, at)
+
+    def ravel(self, order: Any = "C") -> Any:
+        """Not there: a distributed array cannot become flat."""
+        raise NotImplementedError("a distributed array cannot be made flat: use local_array")
+
+    def flatten(self, order: Any = "C") -> Any:
+        """Not there: a distributed array cannot become flat."""
+        return self.ravel(order)
+
+    def swapaxes(self, axis1: int, axis2: int, /) -> Self:  # type: ignore[override]
+        """A view with two axes exchanged; the distributed axis is followed."""
+        order = list(range(self.ndim))
+        first, second = self._normal_axis(axis1), self._normal_axis(axis2)
+        order[first], order[second] = order[second], order[first]
+        return self.transpose(order)
+
+    def squeeze(self, axis: Any = None) -> Self:  # type: ignore[override]
+        """A view without axes of length 1; the distributed axis is kept.
+
+        Raises
+        ------
+        AxisException
+            `axis` names the distributed axis.
+        """
+        here = self.axis
+        if axis is None:
+            drop = {i for i, n in enumerate(self.shape) if n == 1 and i != here}
+        else:
+            given = axis if isinstance(axis, tuple) else (axis,)
+            drop = {self._normal_axis(i) for i in given}
+        if here in drop:
+            raise AxisException(f"the distributed axis {here} cannot be removed")
+        local = self.local_array.squeeze(tuple(drop))
+        return self._like(local, here - sum(i < here for i in drop))
+
+    # -- along axes, without ufuncs --------------------------------------------------------------
+
+    def _along(self, function: Any, axis: Any, keepdims: bool, *args: Any, **kwargs: Any) -> Self:
+        """Apply a NumPy function along axes that are not distributed."""
+        here = self.axis
+        if axis is None:
+            given: tuple[int, ...] = tuple(range(self.ndim))
+        else:
+            given = tuple(
+                self._normal_axis(i) for i in (axis if isinstance(axis, tuple) else (axis,))
+            )
+        if here in given:
+            raise AxisException(
+                f"{function.__name__} along the distributed axis {here} needs communication: "
+                "redistribute first"
+            )
+        if keepdims:
+            kwargs["keepdims"] = True
+        local = function(self.local_array, *args, axis=axis, **kwargs)
+        lost = 0 if local.ndim == self.ndim else sum(i < here for i in given)
+        return self._like(local, here - lost)
+
+    def argmax(self, axis: Any = None, out: Any = None, *, keepdims: bool = False) -> Any:
+        """Indices of the maxima along an axis that is not distributed."""
+        return self._without_out("argmax", out)._along(np.argmax, axis, keepdims)
+
+    def argmin(self, axis: Any = None, out: Any = None, *, keepdims: bool = False) -> Any:
+        """Indices of the minima along an axis that is not distributed."""
+        return self._without_out("argmin", out)._along(np.argmin, axis, keepdims)
+
+    def argsort(self, axis: Any = -1, kind: Any = None, order: Any = None, **kwargs: Any) -> Any:
+        """Indices that sort along an axis that is not distributed."""
+        return self._along(np.argsort, axis, False, kind=kind, order=order, **kwargs)
+
+    def sort(self, axis: Any = -1, kind: Any = None, order: Any = None, **kwargs: Any) -> None:
+        """Sort in place along an axis that is not distributed."""
+        if self._normal_axis(axis) == self.axis:
+            raise AxisException(f"cannot sort along the distributed axis {self.axis}")
+        self.local_array.sort(axis, kind, order, **kwargs)
+
+    def _without_out(self, what: str, out: Any) -> Self:
+        if out is not None:
+            raise UnsupportedOperation(f"{what}: out= does not work on distributed arrays")
+        return self
+
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        if func in _ALONG and args and isinstance(args[0], MPIArray):
+            kwargs = dict(kwargs)
+            default = -1 if func is np.sort else None
+            array, *rest = args
+            at = 1 if func in _QUANTILES else 0
+            axis = rest.pop(at) if len(rest) > at else kwargs.pop("axis", default)
+            keepdims = bool(kwargs.pop("keepdims", False))
+            return array._along(func, axis, keepdims, *rest, **kwargs)
+        if func is np.concatenate:
+            return _concatenate(*args, **kwargs)
+        return super().__array_function__(func, types, args, kwargs)
+
+    # -- communication ----------------------------------------------------------------------------
+
+    def redistribute(self, axis: int, budget: int = DEFAULT_BUDGET) -> Self:
+        """The same array cut along another axis. Collective.
+
+        Parameters
+        ----------
+        axis : int
+            The new distributed axis.
+        budget : int
+            Memory to use besides the result, on each rank (bytes); the data move in rounds.
+
+        Returns
+        -------
+        MPIArray
+            C-contiguous; itself if the axis is the same.
+
+        Raises
+        ------
+        AxisException
+            There is no such axis.
+        MemoryError
+            On all ranks: the result and the budget do not fit on one of them.
+        """
+        axis = self._normal_axis(axis)
+        if axis == self.axis:
+            return self
+        from memdata import exchange
+
+        moved: Self = exchange.redistribute(self, axis, budget)
+        return moved
+
+    def gather(self, rank: int = 0) -> Array | None:
+        """The whole array as an ndarray on one rank, None on the others. Collective."""
+        from memdata import exchange
+
+        return exchange.gather(self, rank)
+
+    def allgather(self) -> Array:
+        """The whole array as an ndarray on every rank. Collective.
+
+        Examples
+        --------
+        >>> from memdata.mpiarray import ones
+        >>> ones((2, 2)).allgather()
+        array([[1., 1.],
+               [1., 1.]])
+        """
+        from memdata import exchange
+
+        return exchange.allgather(self)
+
+    def allreduce(self, op: Any = None) -> Any:
+        """Put together one element per rank, on every rank. Collective.
+
+        Parameters
+        ----------
+        op : mpi4py.MPI.Op or None
+            None is the sum.
+
+        Raises
+        ------
+        ValueError
+            The local shape is not ``(1,)``.
+        """
+        if self.shape != (1,):
+            raise ValueError(f"expected one element per rank, shape (1,), got {self.shape}")
+        from memdata import exchange
+
+        return exchange.allreduce(self, op)
+
+    def reduce_global(
+        self, operation: str, axis: Any = None, keepdims: bool = False, dtype: Any = None
+    ) -> Any:
+        """Reduce along the distributed axis too, as NumPy does the whole array. Collective.
+
+        Parameters
+        ----------
+        operation : str
+            "sum", "prod", "min", "max", "mean", "std", "var", "all", "any", "argmin", "argmax".
+        axis : int, tuple of int or None
+            Axes of the whole array; None is all.
+        keepdims, dtype
+            As in NumPy.
+
+        Returns
+        -------
+        numpy.ndarray, scalar or MPIArray
+            The same on all ranks; an `MPIArray` where the distributed axis stays.
+
+        Examples
+        --------
+        >>> from memdata.mpiarray import ones
+        >>> print(ones((3, 2)).reduce_global("sum", axis=0))
+        [3. 3.]
+        """
+        from memdata import exchange
+
+        return exchange.reduce_global(self, operation, axis, keepdims, dtype)
+
+    # -- files ----------------------------------------------------------------------------------
+
+    @classmethod
+    def from_hdf5(
+        cls, f: Any, dataset: str, comm: Any = None, axis: int = 0, sel: Any = None
+    ) -> Self:
+        """Read a dataset of an HDF5 file distributed; see `from_file`."""
+        from memdata.fileformats import HDF5
+
+        return cls.from_file(f, dataset, comm=comm, axis=axis, sel=sel, file_format=HDF5)
+
+    @classmethod
+    def from_file(
+        cls,
+        f: Any,
+        dataset: str,
+        comm: Any = None,
+        axis: int = 0,
+        sel: Any = None,
+        file_format: type[FileFormat] | None = None,
+    ) -> Self:
+        """Read a dataset of a file distributed. Collective.
+
+        Parameters
+        ----------
+        f : file name or open group
+            Where to read.
+        dataset : str
+            Name of the dataset.
+        comm : mpi4py.MPI.Comm or None
+            The communicator; None is the world.
+        axis : int
+            The axis to distribute.
+        sel : tuple of slice, list or None, optional
+            Selection, one item per axis, applied before the distribution.
+        file_format : FileFormat or None
+            HDF5 (default) or Zarr.
+
+        Returns
+        -------
+        MPIArray
+        """
+        from memdata import transfer
+        from memdata.fileformats import HDF5
+
+        array: Self = transfer.load_array(
+            f, dataset, comm=comm, axis=axis, sel=sel, file_format=file_format or HDF5
+        )
+        return array
+
+    def to_hdf5(
+        self,
+        f: Any,
+        dataset: str,
+        create: bool = False,
+        chunks: Any = None,
+        compression: Any = None,
+        compression_opts: Any = None,
+    ) -> None:
+        """Write the array into an HDF5 file; see `to_file`."""
+        from memdata.fileformats import HDF5
+
+        self.to_file(f, dataset, create, chunks, compression, compression_opts, HDF5)
+
+    def to_zarr(
+        self,
+        f: Any,
+        dataset: str,
+        create: bool = False,
+        chunks: Any = None,
+        compression: Any = None,
+        compression_opts: Any = None,
+    ) -> None:
+        """Write the array into a zarr store; see `to_file`."""
+        from memdata.fileformats import Zarr
+
+        self.to_file(f, dataset, create, chunks, compression, compression_opts, Zarr)
+
+    def to_file(
+        self,
+        f: Any,
+        dataset: str,
+        create: bool = False,
+        chunks: Any = None,
+        compression: Any = None,
+        compression_opts: Any = None,
+        file_format: type[FileFormat] | None = None,
+    ) -> None:
+        """Write the array as a dataset of a file. Collective.
+
+        Parameters
+        ----------
+        f : file name or open group
+            Where to write.
+        dataset : str
+            Name of the dataset; one that is there must have the same shape and dtype.
+        create : bool
+            Make the file, replacing one that is there.
+        chunks, compression, compression_opts
+            As h5py takes them.
+        file_format : FileFormat or None
+            HDF5 (default) or Zarr.
+
+        Raises
+        ------
+        RuntimeError
+            A dataset of another shape or dtype is there.
+        """
+        from memdata import transfer
+        from memdata.fileformats import HDF5
+
+        transfer.save_array(
+            self,
+            f,
+            dataset,
+            create=create,
+            chunks=chunks,
+            compression=compression,
+            compression_opts=compression_opts,
+            file_format=file_format or HDF5,
+        )
+
+    # -- Python's protocols ---------------------------------------------------------------------
+
+    def __iter__(self) -> Iterator[Any]:
+        if self.axis == 0:
+            return iter(self.local_array)
+        return (self[i] for i in range(len(self)))
+
+    def __repr__(self) -> str:
+        return "MPIArray" + repr(self.local_array).removeprefix("array")
+
+    def __str__(self) -> str:
+        return str(self.local_array)
+
+    def __reduce__(self) -> Any:
+        """Pickle the local part; of the communicators, only the world is kept."""
+        from memdata import mpitools
+
+        axis = self.axis
+        place = (axis, self.global_shape[axis], self.local_offset[axis])
+        is_world = self.comm is not None and self.comm == mpitools.world
+        return _unpickle, (type(self), self.local_array, is_world, *place), self.__dict__ or None
+
+
+_QUANTILES = {np.percentile, np.quantile, np.nanpercentile, np.nanquantile}
+_ALONG = {np.median, np.nanmedian, np.sort, np.ptp} | _QUANTILES
+
+
+def zeros(*args: Any, **kwargs: Any) -> MPIArray:
+    """A distributed array of zeros; the arguments are those of `MPIArray`.
+
+    Examples
+    --------
+    >>> from memdata.mpiarray import zeros
+    >>> zeros((4, 2), axis=1, dtype="i4").global_shape
+    (4, 2)
+    """
+    array = MPIArray(*args, **kwargs)
+    array.fill(0)
+    return array
+
+
+def ones(*args: Any, **kwargs: Any) -> MPIArray:
+    """A distributed array of ones; the arguments are those of `MPIArray`.
+
+    Examples
+    --------
+    >>> from memdata.mpiarray import ones
+    >>> ones((4, 2)).axis
+    0
+    """
+    array = MPIArray(*args, **kwargs)
+    array.fill(1)
+    return array
+
+
+def _unpickle(
+    cls: type[MPIArray], local: Array, is_world: bool, axis: int, length: int, offset: int
+) -> MPIArray:
+    from memdata import mpitools
+
+    return cls._from_local(local, axis, mpitools.world if is_world else None, length, offset)
+
+
+def _wrap_problem(ranks: Sequence[tuple[str, tuple[int, ...], int]]) -> str:
+    """Why the ranks' arrays are not parts of one; the same on all ranks, "" where they are."""
+    for rank, (dtype, shape, axis) in enumerate(ranks):
+        if not -len(shape) <= axis < len(shape):
+            return f"rank {rank}: axis {axis} does not exist in an array of shape {shape}"
+        first_dtype, first_shape, first_axis = ranks[0]
+        if dtype != first_dtype:
+            return f"rank {rank} has the dtype {dtype}, rank 0 has {first_dtype}"
+        cut = first_axis % len(first_shape)
+        if len(shape) != len(first_shape) or axis % len(shape) != cut:
+            return f"rank {rank} has {shape} along axis {axis}, rank 0 {first_shape} along {cut}"
+        if any(a != b for i, (a, b) in enumerate(zip(shape, first_shape, strict=True)) if i != cut):
+            return (
+                f"rank {rank} has the shape {shape}, rank 0 {first_shape}: not alike but for {cut}"
+            )
+    lengths = [shape[axis] for _, shape, axis in ranks]
+    base, more = divmod(sum(lengths), len(ranks))
+    split = [base + (rank < more) for rank in range(len(ranks))]
+    if lengths != split:
+        return f"the ranks have the lengths {lengths}, expected the standard split {split}"
+    return ""
+
+
+def _fill_wildcard(new: Sequence[Any], old: Sequence[int], shape: Any) -> list[int]:
+    """The axes on one side of the distributed one, with a -1 worked out."""
+    lengths = [operator.index(length) for length in new]
+    size, known = math.prod(old), math.prod(n for n in lengths if n != -1)
+    if lengths.count(-1) > 1:
+        raise ValueError(f"more than one -1 on one side of the distributed axis: {shape}")
+    if -1 in lengths and known and size % known == 0:
+        lengths[lengths.index(-1)] = size // known
+    if -1 in lengths or math.prod(lengths) != size:
+        raise ValueError(
+            f"{shape} does not fit: the axes {tuple(old)} cannot become {tuple(new)} on their side "
+            "of the distributed axis"
+        )
+    return lengths
+
+
+def _concatenate(arrays: Sequence[Any], axis: int | None = 0, **kwargs: Any) -> Any:
+    """`numpy.concatenate` along an axis that is not distributed; else of the local parts."""
+    parts = [a.local_array if isinstance(a, MPIArray) else np.asarray(a) for a in arrays]
+    local = np.concatenate(parts, axis=axis, **kwargs)
+    first = next(a for a in arrays if isinstance(a, MPIArray))
+    alike = all(
+        isinstance(a, MPIArray)
+        and (a.axis, a.local_bounds, a.comm) == (first.axis, first.local_bounds, first.comm)
+        for a in arrays
+    )
+    if axis is None or not alike or axis % first.ndim == first.axis:
+        return local
+    return first._like(local)
+
+
+def _world() -> Any:
+    from memdata import mpitools
+
+    return mpitools.world
+
+
+_cmemdata._bind(
+    array_class=MPIArray,
+    axis_exception=AxisException,
+    unsupported_operation=UnsupportedOperation,
+    world=_world,
+    global_get=globalindex.get,
+    global_set=globalindex.assign,
+)
