@@ -473,6 +473,6 @@ class Files(RuleBasedStateMachine):
 
 
 TestHistories = Histories.TestCase
-TestHistories.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TestHistories.settings = settings(stateful_step_count=40)
 TestFiles = Files.TestCase
-TestFiles.settings = settings(max_examples=30, stateful_step_count=25, deadline=None)
+TestFiles.settings = settings(stateful_step_count=25)
