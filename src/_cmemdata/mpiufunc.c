@@ -22,6 +22,13 @@ typedef struct {
     int ndim;           /* loop axes of the result */
 } operation;
 
+/* A keyword, borrowed; NULL: not given. */
+static inline PyObject *
+keyword(PyObject *kwargs, PyObject *name)
+{
+    return kwargs != NULL ? PyDict_GetItemWithError(kwargs, name) : NULL;
+}
+
 /* Core axes of operand `i` of a generalised ufunc; 0 for the others. */
 static int
 core_axes(PyObject *ufunc, Py_ssize_t i)
@@ -184,7 +191,7 @@ read_outputs(operation *op, PyObject *out, PyObject *kwargs, const result_place 
         }
         PyTuple_SET_ITEM(plain, i, view);
     }
-    int done = plain != NULL ? PyDict_SetItemString(kwargs, "out", plain) : -1;
+    int done = plain != NULL ? PyDict_SetItem(kwargs, op->state->str_out, plain) : -1;
     Py_XDECREF(plain);
     return done;
 }
@@ -196,7 +203,7 @@ wrap_result(operation *op, PyObject *result, PyObject *out, const result_place *
     if (out != NULL && out != Py_None) {
         return Py_NewRef(out);
     }
-    PyObject *local = PyArray_FROM_O(result);
+    PyObject *local = PyArray_Check(result) ? Py_NewRef(result) : PyArray_FROM_O(result);
     if (local != NULL && PyArray_NDIM((PyArrayObject *)local) <= place->axis) {
         return local; /* nothing to be distributed along; NumPy's answer is all there is */
     }
@@ -256,8 +263,8 @@ add_reduced_axis(operation *op, reduction *what, PyObject *value, int ndim)
 static int
 read_reduction(operation *op, PyObject *kwargs, int ndim, reduction *what)
 {
-    PyObject *axis = PyDict_GetItemString(kwargs, "axis");
-    PyObject *keepdims = PyDict_GetItemString(kwargs, "keepdims");
+    PyObject *axis = keyword(kwargs, op->state->str_axis);
+    PyObject *keepdims = keyword(kwargs, op->state->str_keepdims);
     what->keepdims = keepdims != NULL && PyObject_IsTrue(keepdims) == 1;
     what->all = axis == Py_None;
     if (axis == NULL) {
@@ -335,7 +342,7 @@ call_method(operation *op, const char *method, PyObject *inputs, PyObject *kwarg
 static PyObject *
 reduce_or_accumulate(operation *op, const char *method, PyObject *inputs, PyObject *kwargs)
 {
-    PyObject *out = Py_XNewRef(PyDict_GetItemString(kwargs, "out"));
+    PyObject *out = Py_XNewRef(keyword(kwargs, op->state->str_out));
     reduction what = {0};
     result_place place;
     PyObject *result = NULL, *wrapped = NULL;
@@ -374,7 +381,7 @@ static PyObject *
 call_elementwise(operation *op, PyObject *inputs, PyObject *kwargs)
 {
     result_place place = {op->ndim - op->from_end, op->dist.length, op->dist.offset};
-    PyObject *out = kwargs != NULL ? Py_XNewRef(PyDict_GetItemString(kwargs, "out")) : NULL;
+    PyObject *out = Py_XNewRef(keyword(kwargs, op->state->str_out));
     PyObject *wrapped = NULL;
     if (out == NULL || read_outputs(op, out, kwargs, &place) == 0) {
         PyObject *result = PyObject_Call(op->ufunc, inputs, kwargs);
@@ -403,16 +410,19 @@ mpiarray_ufunc(PyObject *self, PyObject *args, PyObject *kwargs)
         raise_unsupported(op.state, "%R.%s does not work on distributed arrays", op.ufunc, method);
         return NULL;
     }
-    PyObject *where = kwargs != NULL ? PyDict_GetItemString(kwargs, "where") : NULL;
+    PyObject *where = keyword(kwargs, op.state->str_where);
     if (where != NULL && where != Py_True) {
         raise_unsupported(op.state, "%R: where= does not work on distributed arrays", op.ufunc);
         return NULL;
     }
     bool core = ((PyUFuncObject *)op.ufunc)->core_enabled;
     if (core && kwargs != NULL &&
-        (PyDict_GetItemString(kwargs, "axes") || PyDict_GetItemString(kwargs, "axis"))) {
+        (keyword(kwargs, op.state->str_axes) || keyword(kwargs, op.state->str_axis))) {
         raise_unsupported(op.state, "%R: axes= does not work on distributed arrays", op.ufunc);
         return NULL;
+    }
+    if (kwargs != NULL && PyDict_GET_SIZE(kwargs) == 0) {
+        kwargs = NULL;
     }
     PyObject *own = kwargs != NULL ? PyDict_Copy(kwargs) : call ? NULL : PyDict_New();
     PyObject *inputs = PyTuple_New(PyTuple_GET_SIZE(args) - 2);

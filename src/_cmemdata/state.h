@@ -21,6 +21,8 @@ typedef struct {
     X(_from_storage_root)                                                                          \
     X(_group_class)                                                                                \
     X(attrs)                                                                                       \
+    X(axes)                                                                                        \
+    X(axis)                                                                                        \
     X(comm)                                                                                        \
     X(copy)                                                                                        \
     X(create_group)                                                                                \
@@ -29,12 +31,15 @@ typedef struct {
     X(dtype)                                                                                       \
     X(file)                                                                                        \
     X(group_name_allowed)                                                                          \
+    X(keepdims)                                                                                    \
     X(name)                                                                                        \
+    X(out)                                                                                         \
     X(rank)                                                                                        \
     X(redistribute)                                                                                \
     X(shape)                                                                                       \
     X(size)                                                                                        \
-    X(storage_root)
+    X(storage_root)                                                                                \
+    X(where)
 
 typedef struct {
     PyTypeObject *storage_type;
