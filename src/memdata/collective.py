@@ -1,0 +1,410 @@
+"""Doing things together: a rank that fails, or that does something else, leaves nobody behind.
+
+Collective operations hang when one rank does not come, and MPI does not say which. Here every
+collective step first compares, in one small exchange, what all ranks are about to do and whether
+one of them has failed. If anything differs, *all* ranks raise the same error.
+
+The exchange is one ``MPI_Allgather`` of a digest of 17 bytes; the texts travel only when there is
+something to tell. With the environment variable ``MEMDATA_TIMEOUT`` (seconds, the same on all
+ranks) the ranks send their digests to each other one by one instead, so that one that waits too
+long can say who has not come.
+"""
+
+from __future__ import annotations
+
+import builtins
+import math
+import os
+import pickle
+import sys
+import time
+import traceback
+from collections.abc import Sequence
+from hashlib import blake2b
+from types import TracebackType
+from typing import Any, Self, cast
+
+import numpy as np
+
+__all__ = ["CollectiveError", "agree", "check_communicator", "finish", "time_limit", "together"]
+
+#: Messages of this module and of `memdata.exchange`, where they go from one rank to another. MPI
+#: promises tags up to 32767.
+TAG = 27956
+
+_FINE, _FAILED = b"\0", b"\1"
+_DIGEST = 16
+
+
+class CollectiveError(RuntimeError):
+    """The ranks do not agree on what to do, or one of them failed."""
+
+
+# ---- what users call ----
+
+
+def agree(comm: Any, what: str, *, error: type[Exception] = CollectiveError, **facts: Any) -> None:
+    """Make sure that all ranks are about to do the same. Collective.
+
+    Parameters
+    ----------
+    comm : communicator or None
+        None, or one of one rank: there is nobody to ask.
+    what : str
+        What this rank is about to do: an operation and, where there is one, a path.
+    error : type
+        What to raise where `facts` differ. Where `what` differs it is always `CollectiveError`.
+    **facts
+        What must be the same everywhere, as numbers, texts, dtypes, tuples of these.
+
+    Raises
+    ------
+    CollectiveError, or `error`
+        On all ranks the same: which ranks, what, where.
+    TimeoutError
+        ``MEMDATA_TIMEOUT`` is set, and some rank has not come.
+    ValueError
+        The communicator was freed.
+
+    Examples
+    --------
+    >>> from memdata.collective import agree
+    >>> agree(None, "redistribute /vis", axis=1, shape=(4, 5))
+    """
+    if comm is not None and check_communicator(comm).size > 1:
+        _meet(comm, what, facts, None, error)
+
+
+def together(comm: Any, what: str, *, error: type[Exception] = CollectiveError) -> _Together:
+    """Context of a step that every rank does on its own and that may fail on some. Collective.
+
+    At the end of the block the ranks meet: if one of them has failed, all raise its error.
+
+    Parameters
+    ----------
+    comm : communicator or None
+        None, or one of one rank: an error is raised as it is.
+    what : str
+        What is done, for the message: "rank 2 of 4, <what>: <message>".
+    error : type
+        What to raise where the `facts` differ.
+
+    Returns
+    -------
+    context manager
+        Its method ``facts(**facts)`` adds what must be the same on all ranks at the end, as in
+        `agree`.
+
+    Raises
+    ------
+    Exception
+        The error of the first rank that failed, of its type where that is one of Python's or of
+        memdata's own, else the nearest such type, `CollectiveError` at last. KeyboardInterrupt
+        and SystemExit too.
+
+    Examples
+    --------
+    >>> from memdata.collective import together
+    >>> with together(None, "allocate") as step:
+    ...     part = bytearray(10)
+    ...     step.facts(kind="bytearray")
+    """
+    return _Together(comm, what, error)
+
+
+class _Together:
+    """What `together` gives."""
+
+    __slots__ = ("_comm", "_error", "_facts", "_what")
+
+    def __init__(self, comm: Any, what: str, error: type[Exception]) -> None:
+        self._comm = None if comm is None else check_communicator(comm)
+        self._what = what
+        self._error = error
+        self._facts: dict[str, Any] = {}
+
+    def facts(self, **facts: Any) -> None:
+        """Add what must be the same on all ranks."""
+        self._facts.update(facts)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        failure: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._comm is not None and self._comm.size > 1:
+            _meet(self._comm, self._what, self._facts, failure, self._error)
+
+
+def check_communicator(comm: Any) -> Any:
+    """Return `comm`, if it is still one.
+
+    Parameters
+    ----------
+    comm : mpi4py.MPI.Comm
+        Not communicated with.
+
+    Raises
+    ------
+    ValueError
+        The communicator was freed.
+    """
+    if not comm:
+        raise ValueError("the communicator was freed: there are no ranks to communicate with")
+    return comm
+
+
+def time_limit() -> float | None:
+    """Return the seconds a rank may wait, by ``MEMDATA_TIMEOUT``; None: as long as it takes."""
+    text = os.environ.get("MEMDATA_TIMEOUT")
+    if not text:
+        return None
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < math.inf:
+        raise ValueError(f"MEMDATA_TIMEOUT must be a number of seconds, not {text!r}")
+    return seconds or None
+
+
+def finish(requests: Sequence[Any], peers: Sequence[int], comm: Any, what: str) -> None:
+    """Wait for MPI requests, as long as `time_limit` allows.
+
+    Parameters
+    ----------
+    requests : sequence of mpi4py.MPI.Request
+        Done when this returns.
+    peers : sequence of int
+        The rank that each request waits for.
+    comm : communicator
+        What they are ranks of.
+    what : str
+        What is waited for.
+
+    Raises
+    ------
+    TimeoutError
+        Nothing has come for too long. Says from whom.
+    """
+    limit = time_limit()
+    if limit is None:
+        for request in requests:
+            request.Wait()
+        return
+    open_requests = list(zip(requests, peers, strict=True))
+    deadline = time.monotonic() + limit
+    pause = 0.0
+    while open_requests:
+        left = [(request, peer) for request, peer in open_requests if not request.Test()]
+        if len(left) < len(open_requests):
+            deadline = time.monotonic() + limit
+            pause = 0.0
+        elif time.monotonic() > deadline:
+            _abandon([request for request, _ in left])
+            missing = _name_ranks(sorted({peer for _, peer in left}))
+            raise TimeoutError(
+                f"rank {comm.rank} of {comm.size}, {what}: waited {limit:g} s (MEMDATA_TIMEOUT) "
+                f"for {missing}"
+            )
+        else:
+            time.sleep(pause)
+            pause = min(pause + 1e-5, 1e-3)
+        open_requests = left
+
+
+# ---- the exchange ----
+
+#: Requests that will never be done, and the buffers that MPI may still touch.
+_abandoned: list[Any] = []
+
+
+def _abandon(requests: list[Any]) -> None:
+    """Stop waiting. MPI may still read or write the buffers: they must live on."""
+    for request in requests:
+        request.Cancel()
+    _abandoned.extend(requests)
+
+
+def _meet(
+    comm: Any,
+    what: str,
+    facts: dict[str, Any],
+    failure: BaseException | None,
+    error: type[Exception],
+) -> None:
+    """Compare with the other ranks; raise on all if anything is wrong."""
+    if failure is None:
+        plain = {name: _plain(value) for name, value in facts.items()}
+        record = repr((what, sorted(plain.items()))).encode("utf-8", "surrogateescape")
+        mine = _FINE + blake2b(record, digest_size=_DIGEST).digest()
+    else:
+        plain = {}
+        mine = _FAILED + bytes(_DIGEST)
+    records = _allgather(comm, mine, what)
+    if records.count(mine) == comm.size and failure is None:
+        return
+    details = pickle.dumps((what, {k: repr(v) for k, v in plain.items()}, _describe(failure)))
+    all_details = [pickle.loads(one) for one in _allgather_any(comm, details, what)]
+    try:
+        raise _common_error(all_details, error, comm.rank) from failure
+    finally:
+        del failure  # no cycle from the traceback's frame to the exception
+
+
+def _plain(value: Any) -> Any:
+    """The value in a form that prints alike on all ranks when it is equal."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return _plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return tuple(_plain(one) for one in value)
+    if isinstance(value, dict):
+        return tuple((_plain(key), _plain(one)) for key, one in value.items())
+    return value
+
+
+def _allgather(comm: Any, mine: bytes, what: str) -> list[bytes]:
+    """Every rank's `mine`, of the same length everywhere."""
+    return _swap(comm, mine, [len(mine)] * comm.size, what)
+
+
+def _allgather_any(comm: Any, mine: bytes, what: str) -> list[bytes]:
+    """Every rank's `mine`, of any length."""
+    lengths = _allgather(comm, len(mine).to_bytes(8, "little"), what)
+    return _swap(comm, mine, [int.from_bytes(one, "little") for one in lengths], what)
+
+
+def _swap(comm: Any, mine: bytes, lengths: list[int], what: str) -> list[bytes]:
+    """Every rank's `mine`, whose lengths are known."""
+    starts = [sum(lengths[:i]) for i in range(len(lengths))]
+    everything = bytearray(sum(lengths))
+    if time_limit() is None:
+        if lengths.count(lengths[0]) == len(lengths):
+            comm.Allgather(mine, everything)
+        else:
+            from mpi4py import MPI
+
+            comm.Allgatherv([mine, MPI.BYTE], [everything, lengths, starts, MPI.BYTE])
+    else:
+        view = memoryview(everything)
+        view[starts[comm.rank] :][: len(mine)] = mine
+        peers = [peer for peer in range(comm.size) if peer != comm.rank]
+        receives = [
+            comm.Irecv(view[starts[peer] : starts[peer] + lengths[peer]], peer, TAG)
+            for peer in peers
+        ]
+        sends = [comm.Isend(mine, peer, TAG) for peer in peers]
+        finish(receives + sends, peers * 2, comm, what)
+    whole = bytes(everything)
+    return [whole[start : start + n] for start, n in zip(starts, lengths, strict=True)]
+
+
+# ---- errors that travel ----
+
+_Failure = tuple[str, str, str, int | None, Any, str]
+_Details = tuple[str, dict[str, str], _Failure | None]
+
+
+def _describe(failure: BaseException | None) -> _Failure | None:
+    """What the other ranks need to raise the same: type, message, errno, file name, traceback."""
+    if failure is None:
+        return None
+    kind = _type_for(failure)
+    number = None
+    filename: Any = None
+    message = str(failure)
+    if isinstance(failure, OSError) and failure.errno is not None:
+        number, message = failure.errno, str(failure.strerror)
+        filename = failure.filename
+        if not isinstance(filename, str | bytes | int):
+            filename = None if filename is None else os.fspath(filename)
+    elif isinstance(failure, KeyError) and len(failure.args) == 1:
+        message = str(failure.args[0])
+    elif isinstance(failure, UnicodeError | SystemExit) or not message:
+        message = f"{type(failure).__name__}: {failure}" if message else type(failure).__name__
+    text = "".join(traceback.format_exception(failure, limit=-8))
+    return kind.__module__, kind.__qualname__, message, number, filename, text
+
+
+def _type_for(failure: BaseException) -> type[BaseException]:
+    """The nearest type of `failure` that all ranks have and that takes a message alone."""
+    for kind in type(failure).__mro__:
+        own = kind.__module__ == "builtins" or kind.__module__.partition(".")[0] == "memdata"
+        if not own or kind in (Exception, BaseException, RuntimeError):
+            continue
+        if kind is not object and _find_type(kind.__module__, kind.__qualname__) is kind:
+            try:
+                if isinstance(kind("message"), BaseException):
+                    return cast("type[BaseException]", kind)
+            except TypeError:  # UnicodeDecodeError and others want more than a message
+                continue
+    return RuntimeError if type(failure) is RuntimeError else CollectiveError
+
+
+def _find_type(module: str, name: str) -> Any:
+    return getattr(sys.modules.get(module, builtins), name, None)
+
+
+def _common_error(details: list[_Details], error: type[Exception], rank: int) -> BaseException:
+    """The error that all ranks raise, made of what each of them said."""
+    failed = [at for at, (_, _, failure) in enumerate(details) if failure is not None]
+    if not failed:
+        return _disagreement(details, error)
+    first = failed[0]
+    what, _, failure = details[first]
+    assert failure is not None
+    module, name, message, number, filename, text = failure
+    more = f" (and {_name_ranks(failed[1:])} failed too)" if len(failed) > 1 else ""
+    message = f"rank {first} of {len(details)}, {what}: {message}{more}"
+    kind = _find_type(module, name) or CollectiveError
+    found: BaseException
+    if number is not None:
+        found = kind(number, message, filename) if filename is not None else kind(number, message)
+    else:
+        found = kind(message)
+    if first != rank:
+        found.add_note(f"On rank {first}:\n{text}")
+    return found
+
+
+def _disagreement(details: list[_Details], error: type[Exception]) -> Exception:
+    """The error where nobody failed but the ranks are about to do different things."""
+    if len({what for what, _, _ in details}) > 1:
+        groups = _group([what for what, _, _ in details])
+        return CollectiveError(f"the ranks are not at the same operation: {groups}")
+    what = details[0][0]
+    names = {name: None for _, facts, _ in details for name in facts}
+    different = [
+        name for name in names if len({facts.get(name, "nothing") for _, facts, _ in details}) > 1
+    ]
+    said = [
+        ", ".join(f"{name}={facts.get(name, 'nothing')}" for name in different)
+        for _, facts, _ in details
+    ]
+    return error(f"{what}: the ranks do not agree: {_group(said)}")
+
+
+def _group(said: list[str]) -> str:
+    """Who says what: "ranks 0-2: axis=1; rank 3: axis=0"."""
+    by_text: dict[str, list[int]] = {}
+    for at, text in enumerate(said):
+        by_text.setdefault(text, []).append(at)
+    return "; ".join(f"{_name_ranks(ranks)}: {text}" for text, ranks in by_text.items())
+
+
+def _name_ranks(ranks: Sequence[int]) -> str:
+    """Ranks in words: "rank 3", "ranks 0-2, 5"."""
+    runs: list[list[int]] = []
+    for rank in ranks:
+        if runs and rank == runs[-1][1] + 1:
+            runs[-1][1] = rank
+        else:
+            runs.append([rank, rank])
+    text = ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in runs)
+    return f"rank{'s' if len(ranks) != 1 else ''} {text}"
