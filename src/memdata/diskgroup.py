@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
-from memdata._cmemdata import check_new_path
+from memdata._cmemdata import MemDatasetDistributed, check_new_path
 from memdata.fileformats import HDF5, FileFormat, check_file_format
 from memdata.group import FileName, MemGroup, _BaseGroup
 from memdata.trust import find_class
@@ -452,6 +452,28 @@ class MemDiskGroup(_BaseGroup):
             raise RuntimeError(f"{self._absolute(name)} is in a file: it cannot be distributed")
         return self._data
 
+    def redistribute(self, dist_axis: str | int | Iterable[str]) -> None:
+        """Cut all distributed datasets along the axis of that name. Collective.
+
+        Parameters
+        ----------
+        dist_axis : str, int or list of str
+            Name of an axis: each distributed dataset whose ``attrs["axis"]`` (the names of its
+            axes) has it is cut along it; of several names the first that a dataset has. Or the
+            number of an axis. Datasets without that axis stay as they are.
+
+        Raises
+        ------
+        RuntimeError
+            The data are in a file.
+        """
+        if self.ondisk:
+            raise RuntimeError(f"the data are in a file and not distributed: {self!r}")
+        for _, dataset in _datasets(self):
+            axis = _axis_number(dataset, dist_axis)
+            if axis is not None:
+                dataset.redistribute(axis)
+
     # -- copies, memory and files ----------------------------------------------------------------
 
     def to_memory(self) -> Self:
@@ -603,6 +625,31 @@ class MemDiskGroup(_BaseGroup):
         new = self._around(data)
         new._opened = opened
         return new
+
+
+def _datasets(group: Any) -> list[tuple[str, Any]]:
+    """The distributed datasets below a group by name: the same order on all ranks."""
+    found = []
+    for name, child in sorted(group.items()):
+        if isinstance(child, MemDatasetDistributed):
+            found.append((name, child))
+        elif isinstance(child, _BaseGroup):
+            found.extend(_datasets(child))
+    return found
+
+
+def _axis_number(dataset: Any, wanted: str | int | Iterable[str]) -> int | None:
+    """Which axis of a dataset is wanted; None: it has none of them."""
+    if isinstance(wanted, int):
+        return wanted if -dataset.ndim <= wanted < dataset.ndim else None
+    names = [
+        name.decode() if isinstance(name, bytes) else str(name)
+        for name in dataset.attrs.get("axis", ())
+    ]
+    for name in [wanted] if isinstance(wanted, str) else wanted:
+        if name in names:
+            return names.index(name)
+    return None
 
 
 def _axes(sel_args: Mapping[str, Any]) -> str:

@@ -272,7 +272,10 @@ class MemGroup(_BaseGroup):
             dataset and the other way round. Anything else is copied, with casting. An
             ``h5py.Empty`` makes a null dataspace. Without data the elements are zero.
         distributed, distributed_axis
-            Distribute the dataset over the communicator, along that axis.
+            Distribute the dataset over the communicator, along that axis. An `MPIArray` as data
+            always makes a distributed dataset, redistributed (which is collective) if
+            `distributed_axis` is given. In a tree without communicator the dataset is common, with
+            a warning.
         chunks : tuple of int, optional
             Chunk shape for saving: one length per axis, cut down to it.
         compression, compression_opts
@@ -291,7 +294,8 @@ class MemGroup(_BaseGroup):
         TypeError
             An unknown keyword; a masked array.
         RuntimeError
-            `distributed` in a tree that is not.
+            A distributed dataset in a tree that is not, on another communicator, or without data
+            and `distributed_axis`.
 
         Examples
         --------
@@ -308,52 +312,107 @@ class MemGroup(_BaseGroup):
             raise TypeError(
                 f"create_dataset({name!r}) got unexpected keywords: {', '.join(sorted(kw))}"
             )
-        if distributed or distributed_axis is not None:
-            self._check_can_distribute(name)
+        if distributed or distributed_axis is not None or isinstance(data, _cmemdata._MPIArray):
+            if self._can_distribute(name, data):
+                array = self._distributed_array(name, shape, dtype, data, distributed_axis)
+                return self._store_distributed(name, array, chunks, compression, compression_opts)
+            data = getattr(data, "local_array", data)
         return self._create_common(name, shape, dtype, data, chunks, compression, compression_opts)
 
-    def _check_can_distribute(self, name: str) -> None:
-        """Whether `name` can be distributed; in a tree without communicator it cannot, and may."""
+    def _can_distribute(self, name: str, data: Any = None) -> bool:
+        """Whether the tree has a communicator; RuntimeError where it must not be distributed."""
         path = self._absolute(name)
-        if self.comm is None:
+        foreign = getattr(data, "comm", None)
+        if self.comm is None and foreign is None:
             warnings.warn(
                 f"there is no MPI communicator: {path} becomes a common dataset", stacklevel=3
             )
-        elif not self.distributed:
+            return False
+        if not self.distributed:
             raise RuntimeError(f"{path} cannot be distributed: its tree is not")
-        else:
-            raise NotImplementedError(f"{path}: distributed datasets are not there yet")
+        if isinstance(data, _cmemdata._MPIArray) and foreign != self.comm:
+            raise RuntimeError(f"{path}: the array has another communicator than the tree")
+        return True
 
-    def dataset_common_to_distributed(
-        self,
-        name: str,
-        distributed_axis: int = 0,  # noqa: ARG002 - without a communicator nothing is cut
+    def _distributed_array(
+        self, name: str, shape: Any, dtype: Any, data: Any, axis: int | None
     ) -> Any:
+        """The array of a new distributed dataset."""
+        from memdata.mpiarray import MPIArray, zeros
+
+        path = self._absolute(name)
+        if data is None:
+            if axis is None:
+                raise RuntimeError(f"{path}: a distributed dataset needs distributed_axis or data")
+            if shape is None:
+                raise ValueError(f"{path}: a new dataset needs a shape or data")
+            return zeros(shape, axis, self.comm, dtype=np.float64 if dtype is None else dtype)
+        if not isinstance(data, MPIArray):
+            raise TypeError(
+                f"{path}: the data of a distributed dataset must be an MPIArray, not "
+                f"{type(data).__name__}; see MPIArray.wrap and dataset_common_to_distributed"
+            )
+        wanted = (shape,) if isinstance(shape, int | np.integer) else shape
+        if wanted is not None and tuple(wanted) != data.global_shape:
+            raise ValueError(
+                f"{path}: data of shape {data.global_shape} do not fit the shape {tuple(wanted)}"
+            )
+        if dtype is not None and data.dtype != np.dtype(dtype):
+            data = data.astype(dtype)
+        return data if axis is None else data.redistribute(axis)
+
+    def _store_distributed(
+        self, name: str, array: Any, chunks: Any, compression: Any, compression_opts: Any
+    ) -> Any:
+        stored = _cmemdata.MemDatasetDistributed.from_mpi_array(
+            array, chunks, compression, compression_opts, name=self._absolute(name)
+        )
+        return self._insert_dataset(name, stored)
+
+    def dataset_common_to_distributed(self, name: str, distributed_axis: int = 0) -> Any:
         """Distribute a common dataset over the communicator, keeping all else.
+
+        Collective for a dataset that is distributed already: that is redistributed, with a warning.
 
         Parameters
         ----------
         name : str
-            Relative or absolute path of a dataset.
+            Relative or absolute path of a dataset; the same data on every rank.
         distributed_axis : int
             Axis to cut it along.
 
         Returns
         -------
         MemDataset
-            A handle on the dataset. Without a communicator it stays common, with a warning.
+            A handle on the dataset. Each rank keeps a copy of its part. Without a communicator it
+            stays common, with a warning.
 
         Raises
         ------
         RuntimeError
             The tree is not distributed.
+        AxisException
+            The dataset has no such axis.
         """
-        dataset = self._dataset(name)
-        self._check_can_distribute(name)
-        return dataset
+        from memdata.mpiarray import MPIArray
+
+        old = self._dataset(name)
+        if isinstance(old, _cmemdata.MemDatasetDistributed):
+            warnings.warn(f"{old.name} is a distributed dataset already", stacklevel=2)
+            old.redistribute(distributed_axis)
+            return old
+        if not self._can_distribute(name):
+            return old
+        array = MPIArray(old.shape, distributed_axis, self.comm, dtype=old.dtype)
+        array[...] = old.data[(slice(None),) * array.axis + (array.local_bounds,)]
+        new = self._store_distributed(
+            name, array, old.chunks, old.compression, old.compression_opts
+        )
+        new.attrs.update(old.attrs)
+        return new
 
     def dataset_distributed_to_common(self, name: str) -> Any:
-        """Gather a distributed dataset on every rank, keeping all else.
+        """Gather a distributed dataset on every rank, keeping all else. Collective.
 
         Parameters
         ----------
@@ -365,9 +424,21 @@ class MemGroup(_BaseGroup):
         MemDataset
             A handle on the dataset.
         """
-        dataset = self._dataset(name)
-        warnings.warn(f"{dataset.name} is a common dataset already", stacklevel=2)
-        return dataset
+        old = self._dataset(name)
+        if not isinstance(old, _cmemdata.MemDatasetDistributed):
+            warnings.warn(f"{old.name} is a common dataset already", stacklevel=2)
+            return old
+        new = self._create_common(
+            name,
+            None,
+            None,
+            old.data.allgather(),
+            old.chunks,
+            old.compression,
+            old.compression_opts,
+        )
+        new.attrs.update(old.attrs)
+        return new
 
     def _dataset(self, name: str) -> Any:
         found = self[name]

@@ -225,7 +225,7 @@ class MPIArray(_cmemdata._MPIArray):
         order[first], order[second] = order[second], order[first]
         return self.transpose(order)
 
-    def squeeze(self, axis: Any = None) -> Self:  # type: ignore[override]
+    def squeeze(self, axis: Any = None) -> Self:
         """A view without axes of length 1; the distributed axis is kept.
 
         Raises

@@ -78,6 +78,46 @@ class HDF5Source:
         plan.skipped = walk.skipped
         return plan
 
+    def plan_dataset(self, path: str, options: Options) -> Plan:
+        """A plan of the one dataset at `path`, an absolute path from the group.
+
+        Raises
+        ------
+        KeyError
+            There is no dataset.
+        """
+        walk = _Walk(self, options)
+        root = GroupNode("/", "", None, {})
+        try:
+            target = h5o.open(self.group, _relative(path))
+            if not isinstance(target, h5d.DatasetID):
+                raise KeyError(path)
+            name = path.rpartition("/")[2]
+            node = walk._dataset(target, path, name, root)
+        except KeyError:
+            raise KeyError(f"{self.file_name}: there is no dataset {path}") from None
+        except _Unreadable as error:
+            raise OSError(f"{self.file_name}: cannot read {path}: {error}") from None
+        return Plan("loading", [root, node])
+
+    def stored(self, node: DatasetNode, index: Any, options: Options) -> StoredHDF5:
+        """The elements that an index selects; see `memdata.formats.tree.Source`."""
+        try:
+            target = h5o.open(self.group, _relative(node.path))
+            known = known_type(target.get_type())
+            shape = target.get_space().get_simple_extent_dims()
+        except (KeyError, OSError, RuntimeError) as error:
+            raise OSError(f"{self.file_name}: cannot read {node.path}: {error}") from error
+        selection = None
+        if index is not None:
+            gap = node.filters.chunks if node.filters.chunks else (1,) * len(shape)
+            selection = resolve(index, shape, known.dtype.itemsize, node.path, gap)
+        base, inner = known.dtype.subdtype or (known.dtype, ())
+        result = (shape if selection is None else selection.shape) + inner
+        part = DatasetNode(node.path, node.name, None, {}, result, base, node.filters)
+        convert = options.convert_dataset_strings and not self.copying
+        return StoredHDF5(self, target, known, shape, selection, part, convert)
+
 
 def _descriptor(file: Any) -> int | None:
     """The file's descriptor, where HDF5 uses ordinary system calls on one ordinary file."""
@@ -85,6 +125,10 @@ def _descriptor(file: Any) -> int | None:
         return None
     descriptor: int = file.get_vfd_handle()
     return descriptor
+
+
+def _relative(path: str) -> bytes:
+    return path.strip("/").encode("utf-8", "surrogateescape")
 
 
 def _flush(file: Any) -> None:
@@ -259,6 +303,7 @@ class _Walk:
                 options.selections[node.path], shape, known.dtype.itemsize, node.path, gap
             )
             node.shape = selection.shape + inner
+            node.selected = (options.selections[node.path], shape)
         convert = options.convert_dataset_strings and not self.source.copying
         stored = StoredHDF5(self.source, target, known, shape, selection, node, convert)
         node.dtype = stored.dtype
@@ -324,7 +369,7 @@ class StoredHDF5:
         for length in self.shape[1:]:
             row *= length
         rows = max(1, _PIECE // max(row, 1))
-        if self.chunks is not None and self._selection is None:
+        if self.chunks is not None:
             rows = max(rows // self.chunks[0], 1) * self.chunks[0]
         return rows
 

@@ -26,7 +26,7 @@ from memdata.formats.tree import (
     Plan,
 )
 
-__all__ = ["HDF5Target", "write_attributes"]
+__all__ = ["HDF5Target", "Way", "write_attributes"]
 
 Array = np.ndarray[Any, Any]
 
@@ -58,7 +58,22 @@ class _Recipe(NamedTuple):
     when: int = 0
 
 
-_NOW, _LATER, _DIRECT, _REFERENCES = range(4)
+_NOW, _LATER, _DIRECT, _REFERENCES, _CHUNKS, _GATHER = range(6)
+
+
+class Way(NamedTuple):
+    """How the parts of a distributed dataset get into the file; rank 0 decides.
+
+    Attributes
+    ----------
+    name : {"nothing", "direct", "chunks", "gather"}
+        Nothing where there are no elements; direct: every rank writes its bytes behind `offset`;
+        chunks: every rank packs its chunks, of the shape `chunks`; gather: rank 0 writes.
+    """
+
+    name: str
+    offset: int = 0
+    chunks: tuple[int, ...] = ()
 
 
 class HDF5Target:
@@ -73,15 +88,24 @@ class HDF5Target:
         The caller will write large plain datasets itself, where `extents` says.
     track_order : bool
         New groups remember in which order their members and attributes were made.
+    replace : bool
+        Datasets that are there take the new content, if they have its shape and type.
     """
 
     def __init__(
-        self, group: Any = None, *, direct: bool = False, track_order: bool = False
+        self,
+        group: Any = None,
+        *,
+        direct: bool = False,
+        track_order: bool = False,
+        replace: bool = False,
     ) -> None:
         self.direct = direct
         self.track_order = track_order
+        self.replace = replace
         self.group: Any = None
         self.extents: list[tuple[DatasetNode, int]] = []
+        self.ways: dict[str, Way] = {}
         self._recipes: dict[Any, tuple[TypePair, Any, Any, int]] = {}
         self._late: list[tuple[Any, _Attribute]] = []
         self._references: list[DatasetNode] = []
@@ -128,6 +152,9 @@ class HDF5Target:
                 taken[id(node)] = h5g.open(parent, name)
                 continue
             what = "group" if there == h5i.GROUP else "dataset"
+            if self.replace and there == h5i.DATASET and isinstance(node, DatasetNode):
+                _check_same(node, h5d.open(parent, name))
+                continue
             raise ValueError(f"{node.path}: there is a {what} of this name in the target already")
 
     def _attributes(
@@ -162,7 +189,7 @@ class HDF5Target:
     def _known_recipe(self, node: DatasetNode) -> tuple[TypePair, Any, Any, int]:
         """Type, dataspace, creation properties and time of writing; many datasets share them."""
         dtype = node.dtype
-        if dtype.metadata is not None or not self._is_plain(dtype):
+        if node.part is not None or dtype.metadata is not None or not self._is_plain(dtype):
             return self._new_recipe(node)
         in_memory = node.array is not None
         try:
@@ -183,11 +210,16 @@ class HDF5Target:
         if shape is None:
             return types, _NULL_SPACE, creation, _NOW
         space = h5s.create_simple(shape) if shape else _SCALAR_SPACE
-        if references.holds_references(dtype):
-            return types, space, creation, _REFERENCES
         filters = node.filters
+        if references.holds_references(dtype):
+            if node.part is not None:
+                raise TypeError("HDF5 references cannot be distributed")
+            return types, space, creation, _REFERENCES
         if shape and (filters != NO_FILTERS):
             set_filters(creation, filters, shape, dtype)
+        if node.part is not None:
+            return types, space, creation, self._when_distributed(node, types, creation)
+        if shape and (filters != NO_FILTERS):
             return types, space, creation, _NOW if node.nbytes <= SMALL else _LATER
         if dtype.hasobject or (node.array is None and node.stored is None):
             return types, space, creation, _NOW if node.nbytes <= SMALL else _LATER
@@ -198,6 +230,19 @@ class HDF5Target:
             creation.set_alloc_time(h5d.ALLOC_TIME_EARLY)
             return types, space, creation, _DIRECT
         return types, space, creation, _LATER
+
+    def _when_distributed(self, node: DatasetNode, types: TypePair, creation: Any) -> int:
+        if not node.nbytes:
+            return _NOW
+        if not self.direct or node.dtype.hasobject:
+            return _GATHER
+        if creation.get_layout() == h5d.CHUNKED:
+            return _CHUNKS
+        if types.file != types.memory:
+            return _GATHER
+        creation.set_fill_time(h5d.FILL_TIME_NEVER)
+        creation.set_alloc_time(h5d.ALLOC_TIME_EARLY)
+        return _DIRECT
 
     # Laying out
 
@@ -242,14 +287,19 @@ class HDF5Target:
         recipe: _Recipe = node.recipe
         name, types, when = recipe.name, recipe.types, recipe.when
         assert types is not None
-        place = h5d.create(
-            node.parent.place,  # type: ignore[union-attr]
-            name,
-            types.file,
-            recipe.space,
-            recipe.creation,
-            _link_list(name),
-        )
+        parent: Any = node.parent
+        if self.replace and name in parent.place:
+            place = h5d.open(parent.place, name)
+            when = _when_replaced(place, types, when)
+        else:
+            place = h5d.create(
+                parent.place, name, types.file, recipe.space, recipe.creation, _link_list(name)
+            )
+        if node.part is not None:
+            self.ways[node.path] = _way(place, when)
+            node.place = place
+            self._write_attributes(place, recipe.attributes, replace=False)
+            return
         array = node.array
         if when == _NOW and array is not None:
             if node.shape is not None and array.size:
@@ -307,6 +357,38 @@ class HDF5Target:
             assert attribute.array is not None
             data = references.to_file(attribute.array, self.file, self.prefix)
             _write_attribute(place, attribute._replace(array=data), replace=True)
+
+
+def _check_same(node: DatasetNode, there: Any) -> None:
+    """Whether a dataset in the file can take the content of a node."""
+    shape = tuple(there.shape)
+    types: TypePair = node.recipe.types
+    if shape != node.shape or there.get_type() not in (types.file, types.memory):
+        raise RuntimeError(
+            f"{node.path}: the dataset that is there has the shape {shape} and the type "
+            f"{there.dtype}, expected {node.shape} and {node.dtype}"
+        )
+
+
+def _when_replaced(place: Any, types: TypePair, when: int) -> int:
+    """When to write a dataset that was there before: its storage decides."""
+    if when == _NOW:
+        return when
+    plist = place.get_create_plist()
+    plain = plist.get_layout() == h5d.CONTIGUOUS and not plist.get_external_count()
+    if when in {_DIRECT, _CHUNKS} and plain and types.file == types.memory:
+        whole = place.get_space().get_simple_extent_npoints() * types.file.get_size()
+        if place.get_storage_size() == whole and place.get_offset() is not None:
+            return _DIRECT
+    return _GATHER if when in {_DIRECT, _CHUNKS, _GATHER} else _LATER
+
+
+def _way(place: Any, when: int) -> Way:
+    if when == _DIRECT:
+        return Way("direct", place.get_offset())
+    if when == _CHUNKS:
+        return Way("chunks", 0, place.get_create_plist().get_chunk())
+    return Way("gather" if when == _GATHER else "nothing")
 
 
 @cache

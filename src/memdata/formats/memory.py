@@ -9,6 +9,7 @@ import numpy as np
 
 from memdata import _cmemdata
 from memdata.formats import strings
+from memdata.formats.hints import hinted, hinted_file
 from memdata.formats.names import check_name
 from memdata.formats.selections import check_used, resolve
 from memdata.formats.tree import (
@@ -19,6 +20,7 @@ from memdata.formats.tree import (
     LinkNode,
     Node,
     Options,
+    Part,
     Plan,
 )
 
@@ -39,10 +41,17 @@ class MemorySource:
     def close(self) -> None:
         """Nothing was opened."""
 
+    def stored(self, node: DatasetNode, index: Any, options: Options) -> Any:
+        """Not needed: everything is in memory."""
+        raise NotImplementedError
+
     def plan(self, options: Options) -> Plan:
         """Walk the tree; see `memdata.formats.tree.Source`."""
         storage_type, dataset_type = _cmemdata._Storage, _cmemdata.MemDataset
-        root = GroupNode("/", "", None, self.storage.attrs)
+        attrs = self.storage.attrs
+        if options.hints is not None:
+            attrs = hinted_file(attrs, options.hints)
+        root = GroupNode("/", "", None, attrs)
         root.source = self.storage
         plan = Plan("saving", [root])
         seen: dict[int, Node] = {id(self.storage): root}
@@ -114,7 +123,10 @@ def _dataset(
     if child.distributed:
         return _distributed(child, path, name, parent, options, plan, filters)
     data = child.data
-    node = DatasetNode(path, name, parent, child.attrs, data.shape, data.dtype, filters)
+    attrs = child.attrs
+    if options.hints is not None:
+        attrs = hinted(attrs, options.hints, None)
+    node = DatasetNode(path, name, parent, attrs, data.shape, data.dtype, filters)
     node.source = child
     if path in options.selections:
         selection = resolve(options.selections[path], data.shape, data.itemsize, path, ())
@@ -134,13 +146,42 @@ def _distributed(
     plan: Plan,
     filters: Filters,
 ) -> DatasetNode:
-    """A distributed dataset: created empty where the caller fills it, else refused."""
-    if not options.skip_distributed:
-        raise ValueError(f"{path}: a distributed dataset cannot be written by one rank alone")
-    plan.distributed.append(path)
-    node = DatasetNode(path, name, parent, child.attrs, child.shape, child.dtype, filters)
+    """A distributed dataset: this rank's part, or nothing where the caller fills it."""
+    attrs = child.attrs
+    if options.hints is not None:
+        attrs = hinted(attrs, options.hints, child.distributed_axis)
+    node = DatasetNode(path, name, parent, attrs, child.shape, child.dtype, filters)
     node.source = child
+    if options.skip_distributed:
+        plan.distributed.append(path)
+        return node
+    if options.hints is None:
+        raise ValueError(f"{path}: a distributed dataset cannot be written by one rank alone")
+    part = child.local_data
+    whole = part.shape == child.shape
+    if options.comm is None and not whole:
+        raise ValueError(
+            f"{path}: a distributed dataset cannot be written by one rank alone; it has "
+            f"{part.shape} of {child.shape}"
+        )
+    if options.comm is not None and not same_ranks(child.comm, options.comm):
+        raise ValueError(f"{path}: the dataset is distributed over another communicator")
+    node.array = part
+    if options.comm is not None:
+        axis = child.distributed_axis
+        start = child.local_offset[axis]
+        node.part = Part(axis, start, start + part.shape[axis])
     return node
+
+
+def same_ranks(comm: Any, other: Any) -> bool:
+    """Whether two communicators hold the same ranks in the same order."""
+    if comm is None or other is None or comm == other:
+        return comm is other or bool(comm == other)
+    compared = type(other).Compare(comm, other)
+    from mpi4py import MPI
+
+    return compared in (MPI.IDENT, MPI.CONGRUENT)
 
 
 class MemoryTarget:
@@ -149,10 +190,10 @@ class MemoryTarget:
     The new nodes are made apart from the tree, and put into it in one step at the end.
     """
 
-    def __init__(self, storage: Any) -> None:
+    def __init__(self, storage: Any, comm: Any = None) -> None:
         self.storage = storage
+        self._comm = comm
         self._convert = False
-        self._attrs_done = False
 
     def prepare(self, plan: Plan, options: Options) -> None:
         """Check that the new nodes fit into what is there."""
@@ -204,18 +245,12 @@ class MemoryTarget:
                     if node.stored is not None:
                         remaining.append(node)
                 filters = node.filters
-                if filters is NO_FILTERS or not node.shape:
+                if node.part is not None:
+                    place = self._distributed(node, node.part, array)
+                elif filters is NO_FILTERS or not node.shape:
                     place = new_dataset(array)
                 else:
-                    chunks = filters.chunks
-                    if chunks is not None and len(chunks) != len(node.shape):
-                        chunks = None  # a selection took an axis away
-                    place = new_dataset(
-                        array,
-                        chunks=chunks,
-                        compression=filters.compression,
-                        compression_opts=filters.compression_opts,
-                    )
+                    place = new_dataset(array, **_packing(node))
             elif isinstance(node, LinkNode):
                 place = node.target.place
                 if isinstance(node.target, DatasetNode):
@@ -229,6 +264,15 @@ class MemoryTarget:
                 node.parent.place[node.name] = place
         return remaining
 
+    def _distributed(self, node: DatasetNode, part: Part, array: Array) -> Any:
+        from memdata.mpiarray import MPIArray
+
+        assert node.shape is not None
+        data = MPIArray._from_local(
+            array, part.axis, self._comm, node.shape[part.axis], part.start
+        )
+        return _cmemdata.MemDatasetDistributed.from_mpi_array(data, **_packing(node))
+
     def write_rows(self, node: DatasetNode, start: int, stop: int, part: Array) -> None:
         """Not needed: the content is read into its place."""
         raise NotImplementedError
@@ -240,9 +284,23 @@ class MemoryTarget:
         _merge(root, self.storage)
 
 
+def _packing(node: DatasetNode) -> dict[str, Any]:
+    """Chunks and compression, as datasets in memory take them."""
+    filters, shape = node.filters, node.shape or ()
+    chunks = filters.chunks
+    if chunks is not None and len(chunks) != len(shape):
+        chunks = None  # a selection took an axis away
+    return {
+        "chunks": chunks,
+        "compression": filters.compression,
+        "compression_opts": filters.compression_opts,
+    }
+
+
 def _new_array(node: DatasetNode) -> Array:
     make = np.zeros if node.dtype.hasobject else np.empty
-    return make(node.shape or (), node.dtype)
+    shape = node.shape or ()
+    return make(shape if node.part is None else node.part.shape(shape), node.dtype)
 
 
 def _merge(source: Any, target: Any) -> None:

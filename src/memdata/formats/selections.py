@@ -15,7 +15,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["Run", "Selection", "check_used", "normalised", "resolve"]
+__all__ = [
+    "Run",
+    "Selection",
+    "check_used",
+    "followed_axis",
+    "narrowed",
+    "normalised",
+    "resolve",
+]
 
 Shape = tuple[int, ...]
 
@@ -151,6 +159,112 @@ def resolve(
         # It stands for no axis, but NumPy still takes it to part the arrays on both sides.
         rest.insert(dots[0], Ellipsis)
     return Selection(result_shape, parts, tuple(runs_list), cover, None if same else tuple(rest))
+
+
+def followed_axis(index: Any, shape: Shape, axis: int, path: str) -> int | None:
+    """The axis of a selection's result that an axis of the dataset becomes.
+
+    Parameters
+    ----------
+    index : object
+        As for `resolve`, which must have accepted it; None selects all.
+    shape : tuple of int
+        Shape of the dataset.
+    axis : int
+        An axis of it.
+    path : str
+        Where the dataset is, for messages.
+
+    Returns
+    -------
+    int or None
+        None where an integer takes the axis away.
+
+    Raises
+    ------
+    ValueError
+        A mask over several axes: what it selects has none of them.
+
+    Examples
+    --------
+    >>> followed_axis((0, slice(2, 4)), (5, 6, 7), 2, "/x")
+    1
+    """
+    if index is None:
+        return axis
+    full, dots = _expanded(index, shape, path)
+    probe_shape = [1] * len(shape)
+    probe: list[Any] = []
+    for place, part in enumerate(full):
+        if isinstance(part, np.ndarray):
+            probe.append(np.zeros(2 if place == axis else 1, np.intp))
+        elif isinstance(part, int):
+            probe.append(0)
+        else:
+            probe_shape[place] = 2 if place == axis else 1
+            probe.append(slice(None))
+    if dots is not None:
+        probe.insert(dots, Ellipsis)
+    result = np.zeros(probe_shape, np.bool_)[tuple(probe)].shape
+    return result.index(2) if 2 in result else None
+
+
+def narrowed(
+    index: Any, shape: Shape, axis: int, start: int, stop: int, path: str
+) -> tuple[Any, ...]:
+    """An index that selects a part of what `index` selects.
+
+    Parameters
+    ----------
+    index, shape, path
+        As for `followed_axis`.
+    axis : int
+        The axis of the dataset along which the part is taken.
+    start, stop : int
+        The part, counted in the result.
+
+    Returns
+    -------
+    tuple
+        A NumPy index.
+
+    Examples
+    --------
+    >>> narrowed((slice(None), slice(10, 0, -3)), (4, 20), 1, 1, 3, "/x")
+    (slice(None, None, None), slice(7, 1, -3))
+    """
+    if index is None:
+        return (slice(None),) * axis + (slice(start, stop),)
+    full, dots = _expanded(index, shape, path)
+    chosen = full[axis]
+    if isinstance(chosen, slice):
+        left = range(shape[axis])[chosen][start:stop]
+        full[axis] = slice(left.start, left.stop if left.stop >= 0 else None, left.step)
+        if not left:
+            full[axis] = slice(0, 0)
+    else:
+        # Several lists select point by point: all of them are cut alike.
+        lists = [part for part in full if isinstance(part, np.ndarray)]
+        length = 0 if any(not part.size for part in lists) else max(part.size for part in lists)
+        for place, part in enumerate(full):
+            if isinstance(part, np.ndarray) and part.size == length:
+                full[place] = part[start:stop]
+    if dots is not None:
+        full.insert(dots, Ellipsis)
+    return tuple(full)
+
+
+def _expanded(index: Any, shape: Shape, path: str) -> tuple[list[Any], int | None]:
+    """One slice, int or list per axis; and where an ellipsis that stands for no axis was."""
+    parts = tuple(_as_index(part) for part in _parts(index))
+    full = _one_per_axis(parts, shape)
+    if full is None:
+        raise ValueError(
+            f"{path}: what {index!r:.200} selects cannot be distributed: "
+            "take one slice, list or mask for each axis"
+        )
+    dots = [place for place, part in enumerate(parts) if part is Ellipsis]
+    return full, dots[0] if dots and len(parts) - 1 == len(shape) else None
 
 
 def _parts(index: Any) -> tuple[Any, ...]:

@@ -10,6 +10,7 @@ A new format is one module with a source and a target; see `Source` and `Target`
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any, NamedTuple, Protocol
 
@@ -24,6 +25,7 @@ __all__ = [
     "LinkNode",
     "Node",
     "Options",
+    "Part",
     "Plan",
     "Source",
     "StoredData",
@@ -66,6 +68,30 @@ class StoredData(Protocol):
 
     def extent(self) -> tuple[int, int] | None:
         """Descriptor and offset, where the bytes lie in one piece as memory holds them."""
+
+
+class Part(NamedTuple):
+    """One rank's part of a distributed dataset.
+
+    Attributes
+    ----------
+    axis : int
+        The axis along which the dataset is cut.
+    start, stop : int
+        Where the part begins and ends along it.
+    """
+
+    axis: int
+    start: int
+    stop: int
+
+    def shape(self, whole: Shape) -> Shape:
+        """The shape of the part of an array of the shape `whole`."""
+        return (*whole[: self.axis], self.stop - self.start, *whole[self.axis + 1 :])
+
+    def index(self) -> tuple[slice, ...]:
+        """NumPy index of the part in the whole array."""
+        return (slice(None),) * self.axis + (slice(self.start, self.stop),)
 
 
 class GroupNode:
@@ -117,9 +143,14 @@ class DatasetNode(GroupNode):
         Else the elements in the file. None beside ``array=None``: created empty.
     filters : Filters
         Chunks, compression and the like.
+    part : Part or None
+        Which part of a distributed dataset this rank has; then `array` is that part, and `shape`
+        still the whole. None: every rank has it all.
+    selected : (index, shape) or None
+        The selection that `shape` is a result of, and the shape that it selects from.
     """
 
-    __slots__ = ("array", "dtype", "filters", "shape", "stored")
+    __slots__ = ("array", "dtype", "filters", "part", "selected", "shape", "stored")
 
     def __init__(
         self,
@@ -137,6 +168,15 @@ class DatasetNode(GroupNode):
         self.filters = filters
         self.array: Array | None = None
         self.stored: StoredData | None = None
+        self.part: Part | None = None
+        self.selected: tuple[Any, Shape] | None = None
+
+    @property
+    def moved(self) -> int:
+        """Bytes that this rank moves: of its part, or of all."""
+        if self.part is None or self.shape is None:
+            return self.nbytes
+        return self.dtype.itemsize * math.prod(self.part.shape(self.shape))
 
     @property
     def nbytes(self) -> int:
@@ -163,12 +203,18 @@ Node = GroupNode
 
 
 class Options:
-    """What the caller asked for."""
+    """What the caller asked for.
+
+    `comm` is the communicator of a job that several ranks do together, else None; `hints` says
+    whether a save writes which datasets are distributed (None: the attributes stay as they are).
+    """
 
     __slots__ = (
+        "comm",
         "convert_attribute_strings",
         "convert_dataset_strings",
         "extra_attrs",
+        "hints",
         "selections",
         "skip_distributed",
         "sort",
@@ -183,6 +229,8 @@ class Options:
         extra_attrs: Any = None,
         skip_distributed: bool = False,
         sort: bool = True,
+        comm: Any = None,
+        hints: bool | None = None,
     ) -> None:
         self.convert_dataset_strings = convert_dataset_strings
         self.convert_attribute_strings = convert_attribute_strings
@@ -190,6 +238,8 @@ class Options:
         self.extra_attrs = dict(extra_attrs or {})
         self.skip_distributed = skip_distributed
         self.sort = sort
+        self.comm = comm
+        self.hints = hints
 
 
 class Plan:
@@ -223,6 +273,9 @@ class Source(Protocol):
 
     def plan(self, options: Options) -> Plan:
         """Walk the tree."""
+
+    def stored(self, node: DatasetNode, index: Any, options: Options) -> StoredData:
+        """The elements that a NumPy index (None: all) selects of the dataset at ``node.path``."""
 
     def close(self) -> None:
         """Let go of what the source opened."""

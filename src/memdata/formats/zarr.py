@@ -103,6 +103,26 @@ class ZarrSource:
         check_used(options.selections, paths)
         return plan
 
+    def plan_dataset(self, path: str, options: Options) -> Plan:
+        """A plan of the one array at `path`, an absolute path from the group."""
+        key = path.strip("/")
+        if key not in self.group or hasattr(self.group[key], "create_group"):
+            raise KeyError(f"{self.group.store}: there is no dataset {path}")
+        root = GroupNode("/", "", None, {})
+        node = _array_node(self.group[key], path, key.rpartition("/")[2], root, options)
+        return Plan("loading", [root, node])
+
+    def stored(self, node: DatasetNode, index: Any, options: Options) -> StoredZarr:
+        """The elements that an index selects; see `memdata.formats.tree.Source`."""
+        member = self.group[node.path.strip("/")]
+        selection = None
+        if index is not None:
+            gap = node.filters.chunks or (1,) * len(member.shape)
+            selection = resolve(index, member.shape, member.dtype.itemsize, node.path, gap)
+        shape = member.shape if selection is None else selection.shape
+        convert = options.convert_dataset_strings and strings.has_bytes(member.dtype)
+        return StoredZarr(member, selection, shape, convert)
+
 
 def _members(group: Any) -> Iterator[Any]:
     """Names and members, groups and arrays together, in sorted order."""
@@ -132,6 +152,7 @@ def _array_node(
             options.selections[path], member.shape, member.dtype.itemsize, path, gap
         )
         node.shape = selection.shape
+        node.selected = (options.selections[path], tuple(member.shape))
     convert = options.convert_dataset_strings and strings.has_bytes(member.dtype)
     stored = StoredZarr(member, selection, node.shape or (), convert)
     node.dtype = stored.dtype
