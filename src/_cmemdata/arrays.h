@@ -16,6 +16,4 @@ PyObject *array_for(module_state *state, PyObject *shape, PyObject *dtype, PyObj
 /* Is it the null dataspace of somebody's library: has a dtype, and None for its shape? -1 error. */
 int is_null_dataspace(module_state *state, PyObject *object);
 
-int arrays_init(PyObject *module);
-
 #endif

@@ -32,6 +32,16 @@ bool group_has_hooks(module_state *state, PyObject *self);
 int group_allows(module_state *state, Group *self, bool is_group, const split_path *split);
 void group_raise_refused(PyObject *self, PyObject *exception, bool is_group, PyObject *path);
 
+/* The same for one absolute path, by itself. */
+int group_allows_path(module_state *state, PyObject *self, bool is_group, PyObject *path);
+
+/* `self[key]`: 1: found, *handle (unless NULL) is a new reference; 0: missing or refused; -1:
+   error. With `must`, KeyError instead of 0. */
+int group_find(PyObject *self, PyObject *key, bool must, PyObject **handle);
+
+/* The group itself as h5py or zarr know it, for one that is not in memory; new reference. */
+PyObject *group_foreign(Group *self);
+
 /* Methods, in groupcreate.c. */
 PyObject *group_create_group(PyObject *self, PyObject *name);
 PyObject *group_insert_dataset(PyObject *self, PyObject *args);
