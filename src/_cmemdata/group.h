@@ -23,6 +23,10 @@ PyObject *group_node(module_state *state, Group *self);
 /* The node that absolute paths count from; borrowed; NULL without an error: not in memory. */
 PyObject *group_top(module_state *state, Group *self);
 
+/* The tree that a dataset found through this group belongs to, and the name that its path there
+   begins with; new references. 0 or -1. */
+int group_tree(module_state *state, Group *self, bool absolute, PyObject **root, PyObject **prefix);
+
 /* A handle on `found`, a node at `split` from the group. */
 PyObject *group_handle(module_state *state, Group *self, PyObject *found, const split_path *split);
 

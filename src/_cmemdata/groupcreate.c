@@ -165,14 +165,15 @@ static PyObject *
 insert_dataset(module_state *state, Group *self, PyObject *start, split_path *split,
                PyObject *stored)
 {
-    PyObject *prefix = split->absolute ? state->slash : object_name(&self->object);
-    if (prefix == NULL) {
+    PyObject *root, *prefix;
+    if (group_tree(state, self, split->absolute, &root, &prefix) < 0) {
         return NULL;
     }
     MemObject *place = (MemObject *)stored;
+    Py_DECREF(root);
     Py_CLEAR(place->root); /* the tree never refers to itself */
     Py_CLEAR(place->name);
-    Py_XSETREF(place->prefix, Py_NewRef(prefix));
+    Py_XSETREF(place->prefix, prefix);
     Py_XSETREF(place->tail, Py_NewRef(split->owner));
     return insert(state, self, start, split, stored);
 }

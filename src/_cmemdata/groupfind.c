@@ -60,8 +60,8 @@ group_node(module_state *state, Group *self)
 
 /* The tree that a dataset found through this group belongs to, and the name its path there
    begins with. Both new references. */
-static int
-tree_of(module_state *state, Group *self, bool absolute, PyObject **root, PyObject **prefix)
+int
+group_tree(module_state *state, Group *self, bool absolute, PyObject **root, PyObject **prefix)
 {
     PyObject *own = absolute ? state->slash : object_name(&self->object);
     PyObject *at = self->object.root;
@@ -193,7 +193,7 @@ dataset_in(module_state *state, Group *self, PyObject *stored, PyObject *tail, b
         return prefix != NULL ? dataset_handle(stored, root, prefix, tail) : NULL;
     }
     PyObject *prefix;
-    if (tree_of(state, self, absolute, &root, &prefix) < 0) {
+    if (group_tree(state, self, absolute, &root, &prefix) < 0) {
         return NULL;
     }
     PyObject *handle = dataset_handle(stored, root, prefix, tail);

@@ -402,9 +402,10 @@ class MemDiskGroup(_BaseGroup):
         ValueError
             The class does not allow the name, or as `MemGroup.create_group`.
         """
+        if not self.ondisk:
+            return super().create_group(name)
         path = self._new_path(name, is_group=True)
-        if self.ondisk:
-            _check_free(self._data, path)
+        _check_free(self._data, path)
         self._data.create_group(path[1:])
         return self[path]  # type: ignore[no-any-return]
 
@@ -429,9 +430,9 @@ class MemDiskGroup(_BaseGroup):
         ValueError
             The class does not allow the name, or as `MemGroup.create_dataset`.
         """
-        path = self._new_path(name, is_group=False)
         if not self.ondisk:
-            return self._data.create_dataset(path[1:], *args, **kw)
+            return super().create_dataset(name, *args, **kw)
+        path = self._new_path(name, is_group=False)
         if kw.pop("distributed", False) or kw.pop("distributed_axis", None) is not None:
             raise RuntimeError(f"{path} cannot be distributed: it is in a file")
         _check_free(self._data, path)
@@ -439,18 +440,17 @@ class MemDiskGroup(_BaseGroup):
 
     def dataset_common_to_distributed(self, name: str, distributed_axis: int = 0) -> Any:
         """As `MemGroup.dataset_common_to_distributed`; RuntimeError for data in a file."""
-        return self._in_memory(name).dataset_common_to_distributed(
-            self._absolute(name)[1:], distributed_axis
-        )
+        self._check_in_memory(name)
+        return super().dataset_common_to_distributed(name, distributed_axis)
 
     def dataset_distributed_to_common(self, name: str) -> Any:
         """As `MemGroup.dataset_distributed_to_common`; RuntimeError for data in a file."""
-        return self._in_memory(name).dataset_distributed_to_common(self._absolute(name)[1:])
+        self._check_in_memory(name)
+        return super().dataset_distributed_to_common(name)
 
-    def _in_memory(self, name: str) -> Any:
+    def _check_in_memory(self, name: str) -> None:
         if self.ondisk:
             raise RuntimeError(f"{self._absolute(name)} is in a file: it cannot be distributed")
-        return self._data
 
     def redistribute(self, dist_axis: str | int | Iterable[str]) -> None:
         """Cut all distributed datasets along the axis of that name. Collective.

@@ -14,7 +14,6 @@ from memdata import _cmemdata
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike
 
-    from memdata._cmemdata import MemDataset
     from memdata.fileformats import FileFormat
 
 __all__ = ["MemGroup", "_BaseGroup", "_StorageRoot"]
@@ -72,145 +71,6 @@ class _BaseGroup(_cmemdata._BaseGroup):
     name : str
         Absolute name in the tree.
     """
-
-    def create_group(self, name: str) -> Self:
-        """Make a group; a subclass does."""
-        raise NotImplementedError(f"{type(self).__name__} cannot create groups")
-
-    def create_dataset(self, name: str, *args: Any, **kwargs: Any) -> MemDataset:
-        """Make a dataset; a subclass does."""
-        raise NotImplementedError(f"{type(self).__name__} cannot create datasets")
-
-    def require_group(self, name: str) -> Self:
-        """The group of that name, made where it is missing.
-
-        Parameters
-        ----------
-        name : str
-            Relative or absolute path.
-
-        Returns
-        -------
-        _BaseGroup
-            Of the same class as this one.
-
-        Raises
-        ------
-        TypeError
-            A dataset has that name.
-
-        Examples
-        --------
-        >>> import memdata
-        >>> g = memdata.MemGroup()
-        >>> g.require_group("a/b") == g.require_group("a/b")
-        True
-        """
-        found = self.get(name)
-        if found is None:
-            try:
-                return self.create_group(name)
-            except ValueError:
-                found = self.get(name)  # another thread may have been faster
-                if found is None:
-                    raise
-        if not isinstance(found, _cmemdata._BaseGroup):
-            raise TypeError(f"{self._absolute(name)} is a dataset, expected a group")
-        return found  # type: ignore[return-value]
-
-    def require_dataset(self, name: str, shape: Any, dtype: DTypeLike, **kw: Any) -> Any:
-        """The dataset of that name, made where it is missing.
-
-        Parameters
-        ----------
-        name : str
-            Relative or absolute path.
-        shape : int or tuple of int
-            Shape that it must have.
-        dtype : data-type
-            Type that it must be able to hold.
-        **kw
-            For `create_dataset`, when it is made.
-
-        Returns
-        -------
-        MemDataset
-            A handle, sharing data with the stored dataset.
-
-        Raises
-        ------
-        TypeError
-            A group has that name, or a dataset of another shape, or of a type that `dtype`
-            cannot be cast to safely.
-
-        Examples
-        --------
-        >>> import memdata
-        >>> g = memdata.MemGroup()
-        >>> g.require_dataset("x", (2,), "f8").shape
-        (2,)
-        """
-        found = self.get(name)
-        if found is None:
-            return self.create_dataset(name, shape=shape, dtype=dtype, **kw)
-        path = self._absolute(name)
-        if isinstance(found, _cmemdata._BaseGroup):
-            raise TypeError(f"{path} is a group, expected a dataset")
-        wanted = (shape,) if isinstance(shape, int | np.integer) else tuple(shape)
-        if found.shape != wanted:
-            raise TypeError(f"{path} has the shape {found.shape}, expected {wanted}")
-        asked = np.dtype(dtype)
-        if not np.can_cast(asked, found.dtype, casting="safe"):
-            raise TypeError(f"{path} has the dtype {found.dtype}, which cannot hold {asked}")
-        return found
-
-    def _absolute(self, name: str) -> str:
-        """The absolute path that `name` means in this group."""
-        return _cmemdata.format_abs_path(name if name[:1] == "/" else f"{self.name}/{name}")
-
-    def __repr__(self) -> str:
-        try:
-            children = len(self)
-        except (KeyError, RuntimeError, ValueError):
-            return f"<{type(self).__name__} {self.name!r}: not there>"
-        return f"<{type(self).__name__} {self.name!r}: {children} children>"
-
-
-Mapping.register(_cmemdata._BaseGroup)
-Mapping.register(_cmemdata.ro_dict)
-KeysView.register(_cmemdata._GroupKeys)
-ValuesView.register(_cmemdata._GroupValues)
-ItemsView.register(_cmemdata._GroupItems)
-
-
-class MemGroup(_BaseGroup):
-    """A group in memory; made by itself, the root of a new tree.
-
-    Parameters
-    ----------
-    distributed : bool
-        Whether the tree may hold distributed datasets.
-    comm : mpi4py.MPI.Comm or None
-        The communicator they are distributed over; None with ``distributed=True`` is the world.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import memdata
-    >>> g = memdata.MemGroup()
-    >>> d = g.create_dataset("a/x", data=np.arange(3))
-    >>> d.attrs["unit"] = "K"
-    >>> g["a"], g["a/x"]
-    (<MemGroup '/a': 1 children>, <memh5 common dataset '/a/x': shape (3,), type "dtype('int64')">)
-    """
-
-    def __init__(self, distributed: bool = False, comm: Any = None) -> None:
-        super().__init__(_StorageRoot(distributed=distributed, comm=comm), "/")
-
-    @property
-    def mode(self) -> str:
-        """Always "r+": trees in memory can be changed."""
-        return "r+"
 
     # -- making things ---------------------------------------------------------------------
 
@@ -445,6 +305,137 @@ class MemGroup(_BaseGroup):
         if not isinstance(found, _cmemdata.MemDataset):
             raise TypeError(f"{self._absolute(name)} is a group, expected a dataset")
         return found
+
+    def require_group(self, name: str) -> Self:
+        """The group of that name, made where it is missing.
+
+        Parameters
+        ----------
+        name : str
+            Relative or absolute path.
+
+        Returns
+        -------
+        _BaseGroup
+            Of the same class as this one.
+
+        Raises
+        ------
+        TypeError
+            A dataset has that name.
+
+        Examples
+        --------
+        >>> import memdata
+        >>> g = memdata.MemGroup()
+        >>> g.require_group("a/b") == g.require_group("a/b")
+        True
+        """
+        found = self.get(name)
+        if found is None:
+            try:
+                return self.create_group(name)
+            except ValueError:
+                found = self.get(name)  # another thread may have been faster
+                if found is None:
+                    raise
+        if not isinstance(found, _cmemdata._BaseGroup):
+            raise TypeError(f"{self._absolute(name)} is a dataset, expected a group")
+        return found  # type: ignore[return-value]
+
+    def require_dataset(self, name: str, shape: Any, dtype: DTypeLike, **kw: Any) -> Any:
+        """The dataset of that name, made where it is missing.
+
+        Parameters
+        ----------
+        name : str
+            Relative or absolute path.
+        shape : int or tuple of int
+            Shape that it must have.
+        dtype : data-type
+            Type that it must be able to hold.
+        **kw
+            For `create_dataset`, when it is made.
+
+        Returns
+        -------
+        MemDataset
+            A handle, sharing data with the stored dataset.
+
+        Raises
+        ------
+        TypeError
+            A group has that name, or a dataset of another shape, or of a type that `dtype`
+            cannot be cast to safely.
+
+        Examples
+        --------
+        >>> import memdata
+        >>> g = memdata.MemGroup()
+        >>> g.require_dataset("x", (2,), "f8").shape
+        (2,)
+        """
+        found = self.get(name)
+        if found is None:
+            return self.create_dataset(name, shape=shape, dtype=dtype, **kw)
+        path = self._absolute(name)
+        if isinstance(found, _cmemdata._BaseGroup):
+            raise TypeError(f"{path} is a group, expected a dataset")
+        wanted = (shape,) if isinstance(shape, int | np.integer) else tuple(shape)
+        if found.shape != wanted:
+            raise TypeError(f"{path} has the shape {found.shape}, expected {wanted}")
+        asked = np.dtype(dtype)
+        if not np.can_cast(asked, found.dtype, casting="safe"):
+            raise TypeError(f"{path} has the dtype {found.dtype}, which cannot hold {asked}")
+        return found
+
+    def _absolute(self, name: str) -> str:
+        """The absolute path that `name` means in this group."""
+        return _cmemdata.format_abs_path(name if name[:1] == "/" else f"{self.name}/{name}")
+
+    def __repr__(self) -> str:
+        try:
+            children = len(self)
+        except (KeyError, RuntimeError, ValueError):
+            return f"<{type(self).__name__} {self.name!r}: not there>"
+        return f"<{type(self).__name__} {self.name!r}: {children} children>"
+
+
+Mapping.register(_cmemdata._BaseGroup)
+Mapping.register(_cmemdata.ro_dict)
+KeysView.register(_cmemdata._GroupKeys)
+ValuesView.register(_cmemdata._GroupValues)
+ItemsView.register(_cmemdata._GroupItems)
+
+
+class MemGroup(_BaseGroup):
+    """A group in memory; made by itself, the root of a new tree.
+
+    Parameters
+    ----------
+    distributed : bool
+        Whether the tree may hold distributed datasets.
+    comm : mpi4py.MPI.Comm or None
+        The communicator they are distributed over; None with ``distributed=True`` is the world.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import memdata
+    >>> g = memdata.MemGroup()
+    >>> d = g.create_dataset("a/x", data=np.arange(3))
+    >>> d.attrs["unit"] = "K"
+    >>> g["a"], g["a/x"]
+    (<MemGroup '/a': 1 children>, <memh5 common dataset '/a/x': shape (3,), type "dtype('int64')">)
+    """
+
+    def __init__(self, distributed: bool = False, comm: Any = None) -> None:
+        super().__init__(_StorageRoot(distributed=distributed, comm=comm), "/")
+
+    @property
+    def mode(self) -> str:
+        """Always "r+": trees in memory can be changed."""
+        return "r+"
 
     # -- loading -----------------------------------------------------------------------------
 
