@@ -558,6 +558,7 @@ mpiarray_init(PyObject *module, module_state *state)
         {Py_tp_traverse, SLOT_FUNC(traverseproc, mpiarray_traverse)},
         {Py_tp_clear, SLOT_FUNC(inquiry, mpiarray_clear)},
         {Py_mp_subscript, SLOT_FUNC(binaryfunc, mpiarray_subscript)},
+        {Py_mp_ass_subscript, SLOT_FUNC(objobjargproc, mpiarray_ass_subscript)},
         {Py_tp_members, members},
         {Py_tp_getset, mpiarray_getset},
         {Py_tp_methods, mpiarray_methods},

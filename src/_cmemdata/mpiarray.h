@@ -49,6 +49,7 @@ void raise_unsupported(module_state *state, const char *format, ...);
 
 /* Slots and methods in files of their own. */
 PyObject *mpiarray_subscript(PyObject *self, PyObject *key);                /* mpiindex.c */
+int mpiarray_ass_subscript(PyObject *self, PyObject *key, PyObject *value); /* mpiindex.c */
 PyObject *mpiarray_global_slice(PyObject *self, void *closure);             /* mpiindex.c */
 PyObject *mpiarray_ufunc(PyObject *self, PyObject *args, PyObject *kwargs); /* mpiufunc.c */
 

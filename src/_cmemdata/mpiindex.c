@@ -219,6 +219,31 @@ index_whole(PyObject *self, PyObject *key, const index_items *items)
     return result;
 }
 
+/* Fields, by name: their axes, if any, come last. */
+static PyObject *
+index_fields(PyObject *self, PyObject *key)
+{
+    const distribution *dist = mpiarray_fields(self);
+    PyObject *result = PyArray_Type.tp_as_mapping->mp_subscript(self, key);
+    if (result != NULL && PyObject_TypeCheck(result, Py_TYPE(self))) {
+        mpiarray_set(result, dist->comm, dist->axis, dist->length, dist->offset);
+    }
+    return result;
+}
+
+/* Assigning is to the local part. NumPy's own way would read from this array first, and so warn. */
+int
+mpiarray_ass_subscript(PyObject *self, PyObject *key, PyObject *value)
+{
+    PyObject *local = mpiarray_local(self);
+    if (local == NULL) {
+        return -1;
+    }
+    int done = value != NULL ? PyObject_SetItem(local, key, value) : PyObject_DelItem(local, key);
+    Py_DECREF(local);
+    return done;
+}
+
 PyObject *
 mpiarray_subscript(PyObject *self, PyObject *key)
 {
@@ -232,7 +257,7 @@ mpiarray_subscript(PyObject *self, PyObject *key)
     int done = items_read(key, PyArray_NDIM(array), dist->axis, &items);
     PyObject *result = NULL;
     if (done == 1) {
-        result = PyArray_Type.tp_as_mapping->mp_subscript(self, key);
+        result = index_fields(self, key);
     }
     else if (done == 0 && is_whole(&items)) {
         result = index_whole(self, key, &items);
@@ -334,7 +359,7 @@ global_slice_subscript(PyObject *self, PyObject *key)
     PyObject *result = NULL, *replacement = NULL, *local_key = NULL;
     int done = items_read(key, PyArray_NDIM((PyArrayObject *)array), dist->axis, &items);
     if (done == 1) {
-        result = PyArray_Type.tp_as_mapping->mp_subscript(array, key);
+        result = index_fields(array, key);
     }
     else if (done == 0 && is_whole(&items)) {
         result = index_whole(array, key, &items);

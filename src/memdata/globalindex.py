@@ -44,9 +44,10 @@ def assign(array: Any, key: Any, value: Any) -> None:
     """
     part = _resolve(array, key)
     local = array.local_array
+    chosen = local[part.key]  # also where nothing is held: the index must be right on all ranks
     value = getattr(value, "local_array", value)
     if part.axis is not None and part.length != 1:
-        value = _cut(np.asarray(value), local[part.key].ndim - part.axis, part)
+        value = _cut(np.asarray(value), chosen.ndim - part.axis, part)
     if part.held:
         local[part.key] = value
 
