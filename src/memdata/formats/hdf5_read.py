@@ -110,7 +110,7 @@ class HDF5Source:
             raise OSError(f"{self.file_name}: cannot read {node.path}: {error}") from error
         selection = None
         if index is not None:
-            gap = node.filters.chunks if node.filters.chunks else (1,) * len(shape)
+            gap = node.filters.chunks or (1,) * len(shape)
             selection = resolve(index, shape, known.dtype.itemsize, node.path, gap)
         base, inner = known.dtype.subdtype or (known.dtype, ())
         result = (shape if selection is None else selection.shape) + inner

@@ -268,9 +268,7 @@ class MemoryTarget:
         from memdata.mpiarray import MPIArray
 
         assert node.shape is not None
-        data = MPIArray._from_local(
-            array, part.axis, self._comm, node.shape[part.axis], part.start
-        )
+        data = MPIArray._from_local(array, part.axis, self._comm, node.shape[part.axis], part.start)
         return _cmemdata.MemDatasetDistributed.from_mpi_array(data, **_packing(node))
 
     def write_rows(self, node: DatasetNode, start: int, stop: int, part: Array) -> None:

@@ -89,7 +89,7 @@ class Part(NamedTuple):
         """The shape of the part of an array of the shape `whole`."""
         return (*whole[: self.axis], self.stop - self.start, *whole[self.axis + 1 :])
 
-    def index(self) -> tuple[slice, ...]:
+    def where(self) -> tuple[slice, ...]:
         """NumPy index of the part in the whole array."""
         return (slice(None),) * self.axis + (slice(self.start, self.stop),)
 

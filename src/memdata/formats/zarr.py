@@ -258,8 +258,9 @@ def _named(config: dict[str, Any]) -> tuple[Any, Any] | None:
 class ZarrTarget:
     """An open zarr group that a plan is carried out in."""
 
-    def __init__(self, group: Any = None) -> None:
+    def __init__(self, group: Any = None, *, replace: bool = False) -> None:
         self.group = group
+        self.replace = replace
 
     def prepare(self, plan: Plan, options: Options) -> None:
         """Find for each node how it will be stored; see `memdata.formats.tree.Target`."""
@@ -270,6 +271,11 @@ class ZarrTarget:
             else:
                 check_name(node.name, node.path)
             if isinstance(node, LinkNode):
+                if isinstance(node.target, DatasetNode) and node.target.part is not None:
+                    raise ValueError(
+                        f"{node.path}: zarr has no second names, and copies of "
+                        "distributed datasets are not made"
+                    )
                 continue
             node.recipe = _encoded(attrs, node.path, options.convert_attribute_strings)
             if isinstance(node, DatasetNode):
@@ -281,6 +287,13 @@ class ZarrTarget:
         """Refuse names that are taken by something else."""
         for node in plan.nodes[1:]:
             key = node.path.lstrip("/")
+            if self.replace and isinstance(node, DatasetNode) and key in self.group:
+                there = self.group[key]
+                if getattr(there, "shape", None) == node.shape and there.dtype == node.dtype:
+                    continue
+                raise RuntimeError(
+                    f"{node.path}: the target has {there!r}, expected {node.shape} of {node.dtype}"
+                )
             if key in self.group and not (
                 type(node) is GroupNode and hasattr(self.group[key], "create_group")
             ):
@@ -305,9 +318,10 @@ class ZarrTarget:
                 node.place.attrs.update(source.recipe)
         return remaining
 
-    @staticmethod
-    def _make_array(node: GroupNode, source: DatasetNode) -> Any:
+    def _make_array(self, node: GroupNode, source: DatasetNode) -> Any:
         parent: Any = node.parent
+        if self.replace and node.name in parent.place:
+            return parent.place[node.name]
         filters = source.filters
         return create_array(
             parent.place,

@@ -2,23 +2,41 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import logging
 import os
+import pickle
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from memdata import fileformats
-from memdata.formats.memory import MemoryTarget
-from memdata.formats.selections import normalised
-from memdata.formats.tree import Options, Plan, Source
-from memdata.progress import Progress, ProgressLike
-from memdata.transfer.agree import agree
-from memdata.transfer.movers import read_into
+import numpy as np
 
-__all__ = ["file_name", "load_file", "load_group", "report_skipped", "source_of_group"]
+from memdata import fileformats
+from memdata.formats.hints import axis_of, checked_hints
+from memdata.formats.memory import MemoryTarget
+from memdata.formats.selections import followed_axis, narrowed, normalised
+from memdata.formats.tree import DatasetNode, Options, Part, Plan, Source
+from memdata.progress import Progress, ProgressLike
+from memdata.transfer.movers import read_into
+from memdata.transfer.parts import exchanges, read_exchanged, read_part
+from memdata.transfer.ranks import Cut, Ranks, share_plan
+
+__all__ = [
+    "Job",
+    "file_name",
+    "load_file",
+    "load_group",
+    "opener_of_file",
+    "report_skipped",
+    "run",
+    "source_of_group",
+]
 
 logger = logging.getLogger("memdata")
+
+Opener = Callable[[], contextlib.AbstractContextManager[Any]]
 
 
 def load_file(
@@ -50,10 +68,17 @@ def load_file(
         NumPy indexes by dataset path; only what they select is read.
     convert_dataset_strings, convert_attribute_strings : bool
         Byte strings become str.
-    distributed, hints, comm
-        Reserved for loading with several ranks.
+    distributed : bool
+        Load together with the other ranks of `comm`: collective. Rank 0 reads what is common and
+        sends it to all; each rank reads its own part of distributed datasets.
+    hints : bool or mapping
+        Which datasets become distributed. True: those of which the file says so; False: none; a
+        mapping ``{path: {"distributed": bool, "axis": int}}`` overrides what the file says. A
+        selection comes first; what it leaves is cut.
+    comm : mpi4py.MPI.Comm or None
+        The communicator. None: there is one rank, and everything is common.
     progress : bool, callable or None
-        See `memdata.progress.Progress`.
+        See `memdata.progress.Progress`; rank 0 shows it.
     **open_kw
         Given to the opener of the format.
 
@@ -62,9 +87,12 @@ def load_file(
     OSError
         The file is missing, locked, empty, cut off, or of another format.
     ValueError
-        A selection of what is not there, or that does not fit.
+        A selection or hint of what is not there, or that does not fit.
+
+    Notes
+    -----
+    With several ranks an error of one is raised on all.
     """
-    del distributed, hints
     name = file_name(filename)
     chosen = file_format or fileformats.guess_file_format(name)
     options = Options(
@@ -72,18 +100,29 @@ def load_file(
         convert_dataset_strings=convert_dataset_strings,
         convert_attribute_strings=convert_attribute_strings,
     )
-    if chosen is fileformats.Zarr:
+    opener = opener_of_file(name, chosen, open_kw)
+    run(target, Job(opener, options, name, distributed, hints, comm), progress)
+
+
+def opener_of_file(
+    name: str, file_format: type[fileformats.FileFormat], open_kw: dict[str, Any]
+) -> Opener:
+    """What opens a source around a file, and closes it."""
+    if file_format is fileformats.Zarr:
         from memdata.formats.zarr import opened_source
 
-        with opened_source(name, **open_kw) as source:
-            _load(target, source, options, name, comm, progress)
-        return
-    from memdata.formats.hdf5 import opened
-    from memdata.formats.hdf5_read import HDF5Source
+        return lambda: opened_source(name, **open_kw)
 
-    mode = open_kw.pop("mode", "r")
-    with opened(name, mode, **open_kw) as file:
-        _load(target, HDF5Source(file), options, name, comm, progress)
+    @contextlib.contextmanager
+    def opened_hdf5() -> Iterator[Source]:
+        from memdata.formats.hdf5 import opened
+        from memdata.formats.hdf5_read import HDF5Source
+
+        settings = dict(open_kw)
+        with opened(name, settings.pop("mode", "r"), **settings) as file:
+            yield HDF5Source(file)
+
+    return opened_hdf5
 
 
 def load_group(
@@ -108,15 +147,19 @@ def load_group(
         Data not yet flushed are loaded as they are.
     selections, convert_dataset_strings, convert_attribute_strings
     distributed, hints, comm, progress
-        As for `load_file`; the paths of selections start at `source`.
+        As for `load_file`; the paths of selections start at `source`. With several ranks each
+        passes the group as it has opened it.
     """
-    del distributed, hints
     options = Options(
         selections=normalised(selections),
         convert_dataset_strings=convert_dataset_strings,
         convert_attribute_strings=convert_attribute_strings,
     )
-    _load(target, source_of_group(source), options, str(source.name), comm, progress)
+    opened = source_of_group(source)
+    job = Job(
+        lambda: contextlib.nullcontext(opened), options, str(source.name), distributed, hints, comm
+    )
+    run(target, job, progress)
 
 
 def source_of_group(group: Any, *, copying: bool = False) -> Source:
@@ -155,22 +198,218 @@ def file_name(filename: Any) -> str:
         ) from None
 
 
-def _load(
-    target: Any, source: Source, options: Options, name: str, comm: Any, show: ProgressLike
-) -> None:
+class Job:
+    """What is loaded, and by whom.
+
+    Parameters
+    ----------
+    opener : callable
+        Opens the source; a context manager. Ranks that have nothing to read do not call it.
+    options : Options
+        What the caller asked for.
+    name : str
+        The file's or group's, for messages.
+    distributed, hints, comm
+        As for `load_file`.
+    only : str or None
+        The path of the one dataset to load.
+    """
+
+    def __init__(
+        self,
+        opener: Opener,
+        options: Options,
+        name: str,
+        distributed: bool = False,
+        hints: bool | Mapping[str, Any] = False,
+        comm: Any = None,
+        only: str | None = None,
+    ) -> None:
+        self.opener = opener
+        self.options = options
+        self.name = name
+        self.comm = comm if distributed else None
+        self.ranks = Ranks(self.comm)
+        self.follow = False
+        self.overrides: dict[str, int | None] = {}
+        self.hints = hints
+        self.only = only
+
+    def facts(self) -> dict[str, Any]:
+        """What must be the same on all ranks."""
+        options = self.options
+        chosen = hashlib.blake2b(digest_size=8)
+        for path, index in sorted(options.selections.items()):
+            chosen.update(pickle.dumps((path, index)))
+        return {
+            "selections": f"{sorted(options.selections)} {chosen.hexdigest()}",
+            "hints": repr(self.hints),
+            "convert_dataset_strings": options.convert_dataset_strings,
+            "convert_attribute_strings": options.convert_attribute_strings,
+            "only": self.only,
+        }
+
+
+def run(target: Any, job: Job, show: ProgressLike) -> None:
     """Plan, agree, lay out, move, commit."""
-    memory = MemoryTarget(target)
-    plan = source.plan(options)
-    memory.prepare(plan, options)
-    plan = agree(plan, comm)
-    remaining = memory.lay_out(plan)
-    with Progress(
-        f"loading {os.path.basename(name)}", sum(n.nbytes for n in remaining), show
-    ) as bar:
-        for node in remaining:
-            read_into(node, bar)
+    ranks, what = job.ranks, f"loading {job.name}"
+    memory = MemoryTarget(target, job.comm)
+    plan: Plan | None = None
+    source: Source | None = None
+    cuts: dict[str, Cut] = {}
+    with contextlib.ExitStack() as stack:
+        with ranks.together(what) as step:
+            if ranks.comm is not None:
+                step.facts(**job.facts())
+            if job.comm is not None:
+                job.follow, job.overrides = checked_hints(job.hints)
+            if ranks.first:
+                source = stack.enter_context(job.opener())
+                plan = _planned(source, job)
+                memory.prepare(plan, job.options)
+                cuts = _cuts(plan, job)
+        plan, cuts = share_plan(plan, cuts, ranks)
+        with ranks.together(what):
+            if not ranks.first:
+                memory.prepare(plan, job.options)
+            if job.comm is not None:
+                _cut(plan, cuts, job.comm)
+            remaining = [node for node in plan.datasets() if node.array is None]
+            memory.lay_out(plan)
+        total = sum(node.moved for node in remaining)
+        label = f"loading {os.path.basename(job.name)}"
+        with Progress(label, total, ranks.shown(show)) as bar:
+            _move(remaining, cuts, job, source, stack, bar)
     memory.finish(plan)
-    report_skipped(plan, name)
+    report_skipped(plan, job.name)
+
+
+def _planned(source: Any, job: Job) -> Plan:
+    if job.only is None:
+        plan: Plan = source.plan(job.options)
+    else:
+        plan = source.plan_dataset(job.only, job.options)
+    return plan
+
+
+def _cuts(plan: Plan, job: Job) -> dict[str, Cut]:
+    """How each distributed dataset is cut; rank 0 decides."""
+    cuts: dict[str, Cut] = {}
+    if job.comm is None:
+        return cuts
+    unknown = set(job.overrides) - {node.path for node in plan.nodes}
+    if unknown:
+        raise ValueError(f"hints of what is not there: {', '.join(sorted(unknown))}")
+    for node in plan.datasets():
+        axis = axis_of(node.attrs) if job.follow else None
+        axis = job.overrides.get(node.path, axis)
+        if axis is None or node.shape is None:
+            continue
+        index, shape = node.selected or (None, node.shape)
+        if not -len(shape) <= axis < len(shape):
+            from memdata.mpiarray import AxisException
+
+            raise AxisException(
+                f"{node.path}: it cannot be distributed along axis {axis}, its shape is {shape}"
+            )
+        result_axis = followed_axis(index, shape, axis % len(shape), node.path)
+        if result_axis is None:
+            continue  # the selection took the axis away: the rest is common
+        extent = None if node.stored is None else node.stored.extent()
+        cut = cuts[node.path] = Cut(axis % len(shape), result_axis)
+        if extent is not None and node.stored is not None:
+            cut.file, cut.offset = os.path.abspath(node.stored.file_name), extent[1]
+    return cuts
+
+
+def _cut(plan: Plan, cuts: dict[str, Cut], comm: Any) -> None:
+    """Give each distributed dataset this rank's part; small ones are there already."""
+    from memdata import mpitools
+
+    for node in plan.datasets():
+        cut = cuts.get(node.path)
+        if cut is None:
+            continue
+        assert node.shape is not None
+        _count, start, stop = mpitools.split_local(node.shape[cut.result_axis], comm)
+        node.part = Part(cut.result_axis, start, stop)
+        if node.array is not None:
+            node.array = np.array(node.array[node.part.where()], order="C")
+
+
+def _move(
+    remaining: list[DatasetNode],
+    cuts: dict[str, Cut],
+    job: Job,
+    source: Source | None,
+    stack: contextlib.ExitStack,
+    bar: Progress,
+) -> None:
+    """Read common datasets on rank 0 for all, and every rank's own parts."""
+    ranks, what = job.ranks, f"loading {job.name}"
+    common = [node for node in remaining if node.part is None]
+    parts = [node for node in remaining if node.part is not None]
+    whole_rows = [
+        node for node in parts if cuts[node.path].offset is not None and exchanges(node, ranks)
+    ]
+    reader = _PartReader(job, source, stack)
+    with ranks.together(what):
+        if ranks.first:
+            for node in common:
+                read_into(node, bar)
+        for node in parts:
+            if node not in whole_rows:
+                reader.read(node, cuts[node.path], bar)
+        descriptor = reader.descriptor(cuts[whole_rows[0].path]) if whole_rows else -1
+    for node in whole_rows:
+        offset = cuts[node.path].offset
+        assert offset is not None
+        read_exchanged(descriptor, offset, node, ranks, bar)
+    for node in common:
+        assert node.array is not None
+        ranks.share_array(node.array)
+
+
+class _PartReader:
+    """Reads this rank's parts; opens what it needs of the file when it first needs it."""
+
+    def __init__(self, job: Job, source: Any, stack: contextlib.ExitStack) -> None:
+        self._job = job
+        self._source = source
+        self._stack = stack
+        self._descriptor: int | None = None
+
+    def descriptor(self, cut: Cut) -> int:
+        """A descriptor of the file."""
+        if self._descriptor is None:
+            self._descriptor = os.open(cut.file, os.O_RDONLY | os.O_CLOEXEC)
+            self._stack.callback(os.close, self._descriptor)
+        return self._descriptor
+
+    def read(self, node: DatasetNode, cut: Cut, bar: Progress) -> None:
+        """Read the part of one dataset."""
+        part, job = node.part, self._job
+        assert part is not None
+        assert node.array is not None
+        if not node.array.size:
+            return
+        if job.ranks.size == 1:
+            read_into(node, bar)
+            return
+        if cut.offset is not None:
+            try:
+                read_part(self.descriptor(cut), cut.offset, node, job.ranks, bar)
+            except OSError as error:
+                reason = f"cannot read {node.path}: {error.strerror}"
+                raise OSError(error.errno, reason, job.name) from error
+            return
+        if self._source is None:
+            self._source = self._stack.enter_context(job.opener())
+        index, shape = node.selected or (None, node.shape)
+        assert shape is not None
+        index = narrowed(index, shape, cut.axis, part.start, part.stop, node.path)
+        node.stored = self._source.stored(node, index, job.options)
+        read_into(node, bar)
 
 
 def report_skipped(plan: Plan, name: str) -> None:

@@ -6,7 +6,8 @@
 *serial*
     Everything else, through the library, in pieces.
 
-Both move in pieces of some MiB, so that Ctrl-C stops them soon and progress can be shown.
+Both move in pieces of some MiB, so that Ctrl-C stops them soon and progress can be shown. The
+parts of distributed datasets are moved in `memdata.transfer.parts`.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from memdata.formats.tree import DatasetNode, Target
     from memdata.progress import Progress
 
-__all__ = ["read_direct", "read_into", "transfer_rows", "write_direct"]
+__all__ = ["PIECE", "read_direct", "read_into", "transfer_rows", "write_direct"]
 
 Array = np.ndarray[Any, Any]
 

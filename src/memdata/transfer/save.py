@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
-from memdata import fileformats
+from memdata import fileformats, mpitools
 from memdata.formats.selections import normalised
 from memdata.formats.tree import Options, Plan, Source, Target
-from memdata.locking import AtomicFile
+from memdata.locking import AtomicFile, durable_by_default
 from memdata.progress import Progress, ProgressLike
-from memdata.transfer.agree import agree
 from memdata.transfer.load import file_name, report_skipped, source_of_group
 from memdata.transfer.movers import transfer_rows, write_direct
+from memdata.transfer.parts import (
+    exchanges,
+    gather_part,
+    write_chunks,
+    write_exchanged,
+    write_part,
+)
+from memdata.transfer.ranks import Ranks, plan_facts
 
-__all__ = ["save_file", "write_group"]
+if TYPE_CHECKING:
+    from memdata.formats.hdf5_write import HDF5Target, Way
+    from memdata.formats.tree import DatasetNode
+    from memdata.transfer.ranks import Bounds
+
+__all__ = ["save_file", "save_source", "write_group"]
 
 _MODES = ("w", "w-", "x", "a", "r+")
 
@@ -49,8 +62,9 @@ def save_file(
         ``r+`` wants it to exist.
     file_format : FileFormat, optional
         None guesses from the name.
-    hints
-        Reserved for distributed data.
+    hints : bool
+        Whether a save of a distributed tree writes attributes that say which datasets are
+        distributed, and along which axis. Those of an older file never stay.
     convert_dataset_strings : bool
         Store unicode arrays, as byte strings.
     convert_attribute_strings : bool
@@ -61,8 +75,10 @@ def save_file(
         Wait until the file is on the disk; None asks ``MEMDATA_DURABLE``.
     progress : bool, callable or None
         See `memdata.progress.Progress`.
-    comm
-        Reserved for saving with several ranks.
+    comm : mpi4py.MPI.Comm or None
+        The communicator of a distributed tree: collective. Rank 0 lays the file out and writes
+        what is common, each rank writes its own part of distributed datasets. A tree that is not
+        distributed is saved by the rank that calls, whatever the communicator.
     **open_kw
         Given to the opener of the format.
 
@@ -75,8 +91,11 @@ def save_file(
     OSError
         The file cannot be written: no folder, no space, write-protected, being saved by another
         program.
+
+    Notes
+    -----
+    With several ranks an error of one is raised on all; the old file stays, too.
     """
-    del hints
     name = file_name(filename)
     if mode not in _MODES:
         raise ValueError(f"{name}: saving takes the mode {', '.join(_MODES)}, not {mode!r}")
@@ -87,12 +106,36 @@ def save_file(
         extra_attrs=extra_attrs,
         sort=not open_kw.get("track_order"),
     )
-    if chosen is fileformats.Zarr:
-        _save_zarr(_source_of(source), name, mode, options, progress, comm, open_kw)
-        return
-    plan = _source_of(source).plan(options)
-    _save_hdf5(plan, name, mode, options, durable, progress, comm, open_kw)
-    report_skipped(plan, name)
+    # Only the root of a tree knows whether it is distributed.
+    together = comm is not None and bool(getattr(source, "distributed", True))
+    ranks = Ranks(comm if together else None)
+    options.comm = ranks.comm
+    if together or getattr(source, "distributed", False):
+        options.hints = bool(hints)
+    save_source(_source_of(source), name, mode, chosen, options, ranks, durable, progress, open_kw)
+
+
+def save_source(
+    source: Source,
+    name: str,
+    mode: str,
+    file_format: type[fileformats.FileFormat],
+    options: Options,
+    ranks: Ranks,
+    durable: bool | None = None,
+    show: ProgressLike = None,
+    open_kw: Mapping[str, Any] | None = None,
+    replace: bool = False,
+) -> None:
+    """Plan, agree, lay out, move, commit; see `save_file`.
+
+    With `replace`, datasets that are there take the new content if they have its shape and type.
+    """
+    open_kw = dict(open_kw or {})
+    if file_format is fileformats.Zarr:
+        _save_zarr(source, name, mode, options, show, ranks, open_kw, replace)
+    else:
+        _save_hdf5(source, name, mode, options, durable, show, ranks, open_kw, replace)
 
 
 def _source_of(source: Any) -> Source:
@@ -105,49 +148,190 @@ def _source_of(source: Any) -> Source:
     return source_of_group(source, copying=True)
 
 
+def _planned(
+    source: Source, target: Target, what: str, mode: str, options: Options, ranks: Ranks
+) -> tuple[Plan, list[DatasetNode], dict[str, Bounds]]:
+    """The plan of all ranks, its distributed datasets, and where everybody's parts are."""
+    with ranks.together(what) as step:
+        plan = source.plan(options)
+        target.prepare(plan, options)
+        if ranks.comm is not None:
+            step.facts(mode=mode, hints=options.hints, **plan_facts(plan))
+    parts = [node for node in plan.datasets() if node.part is not None]
+    return plan, parts, ranks.bounds(parts)
+
+
 def _save_hdf5(
-    plan: Plan,
+    source: Source,
     name: str,
     mode: str,
     options: Options,
     durable: bool | None,
     show: ProgressLike,
-    comm: Any,
+    ranks: Ranks,
     open_kw: dict[str, Any],
+    replace: bool,
 ) -> None:
-    from memdata.formats.hdf5 import opened
-    from memdata.formats.hdf5_write import HDF5Target, needs_dense_root
+    from memdata.formats.hdf5_write import HDF5Target
 
-    keep = mode in {"a", "r+"} and (mode == "r+" or os.path.exists(name))
-    if mode == "r+" and not os.path.exists(name):
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
+    what = f"saving {name}"
     track_order = bool(open_kw.get("track_order"))
-    target = HDF5Target(direct="driver" not in open_kw, track_order=track_order)
-    target.prepare(plan, options)
-    plan = agree(plan, comm)
+    target = HDF5Target(direct="driver" not in open_kw, track_order=track_order, replace=replace)
+    plan, parts, bounds = _planned(source, target, what, mode, options, ranks)
+    temporary: AtomicFile | None = None
+    total = sum(node.moved for node in plan.datasets())
+    try:
+        with (
+            contextlib.ExitStack() as stack,
+            Progress(f"saving {os.path.basename(name)}", total, ranks.shown(show)) as bar,
+        ):
+            with ranks.together(what):
+                if ranks.first:
+                    keep = mode in {"a", "r+"} and (mode == "r+" or os.path.exists(name))
+                    if mode == "r+" and not os.path.exists(name):
+                        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
+                    exclusive = mode in {"w-", "x"}
+                    temporary = AtomicFile(name, keep=keep, exclusive=exclusive, durable=durable)
+                    stack.enter_context(temporary)
+                    file = stack.enter_context(contextlib.ExitStack())
+                    _lay_out(plan, target, temporary, file, keep, open_kw, bar)
+            shared = (target.ways, None if temporary is None else temporary.path)
+            ways, path = ranks.share(shared)
+            for node in parts:
+                if ways[node.path].name == "gather":
+                    gather_part(node, target, ranks, bar)
+            with ranks.together(what):
+                if temporary is not None:
+                    with _named_errors(name, temporary.path):
+                        target.finish(plan)
+                        file.close()
+                    descriptor = temporary.fd
+                else:
+                    descriptor = _open_part(path, stack)
+            writer = _PartWriter(name, path, descriptor, ranks, bar)
+            writer.chunks(parts, ways, bounds)
+            with ranks.together(what), _named_errors(name, path):
+                for node, offset in target.extents:
+                    _write_extent(node, offset, descriptor, bar)
+                writer.direct(parts, ways, bounds)
+            writer.whole_rows(parts, ways, bounds)
+            with ranks.together(what):
+                if temporary is None and _durable(durable):
+                    os.fsync(descriptor)
+            with ranks.together(what):
+                stack.close()  # renames
+    except BaseException:
+        if temporary is not None:
+            temporary.discard()  # Ctrl-C may come as early as the first step of a context
+        raise
+    report_skipped(plan, name)
+
+
+def _open_part(path: str, stack: contextlib.ExitStack) -> int:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    stack.callback(os.close, descriptor)
+    return descriptor
+
+
+def _durable(durable: bool | None) -> bool:
+    return durable_by_default() if durable is None else bool(durable)
+
+
+def _lay_out(
+    plan: Plan,
+    target: HDF5Target,
+    temporary: AtomicFile,
+    stack: contextlib.ExitStack,
+    keep: bool,
+    open_kw: dict[str, Any],
+    bar: Progress,
+) -> None:
+    """Make everything in the temporary file, and write what goes through the library."""
+    from memdata.formats.hdf5 import opened
+    from memdata.formats.hdf5_write import needs_dense_root
+
     settings = dict(open_kw)
     if not open_kw.get("userblock_size"):  # HDF5 wants its size to be a multiple of the alignment
         settings = {"alignment_threshold": 1 << 20, "alignment_interval": 1 << 12, **open_kw}
     settings["locking"] = False  # the temporary file has a lock of ours
     if needs_dense_root(plan) and not keep:
         settings["track_order"] = True
-    total = sum(node.nbytes for node in plan.datasets())
-    temporary = AtomicFile(name, keep=keep, exclusive=mode in {"w-", "x"}, durable=durable)
-    try:
-        with temporary, Progress(f"saving {os.path.basename(name)}", total, show) as bar:
-            try:
-                with opened(temporary.path, "r+" if keep else "w", **settings) as file:
-                    target.open(file)
-                    if keep:
-                        target.check_room(plan)
-                    _move(plan, target, bar)
-                for node, offset in target.extents:
-                    _write_extent(node, offset, temporary.fd, bar)
-            except (OSError, RuntimeError) as error:  # h5py raises both when the disk refuses
-                raise _named(error, name, temporary.path) from error
-    except BaseException:
-        temporary.discard()  # Ctrl-C may come as early as the first step of the with statement
-        raise
+    with _named_errors(temporary.filename, temporary.path):
+        file = stack.enter_context(opened(temporary.path, "r+" if keep else "w", **settings))
+        target.open(file)
+    if keep:
+        target.check_room(plan)
+    with _named_errors(temporary.filename, temporary.path):
+        for node in target.lay_out(plan):
+            transfer_rows(node, target, bar)
+
+
+class _PartWriter:
+    """Writes the parts of distributed datasets into a file that HDF5 has closed."""
+
+    def __init__(self, name: str, path: str, descriptor: int, ranks: Ranks, bar: Progress) -> None:
+        self._name = name
+        self._path = path
+        self._descriptor = descriptor
+        self._ranks = ranks
+        self._bar = bar
+
+    def chunks(
+        self, parts: list[DatasetNode], ways: dict[str, Way], bounds: dict[str, Bounds]
+    ) -> None:
+        """Write what is chunked. Collective."""
+        from memdata.formats.hdf5_chunks import ChunkPlacer
+
+        chunked = [node for node in parts if ways[node.path].name == "chunks"]
+        if not chunked:
+            return
+        ranks, what = self._ranks, f"saving {self._name}"
+        with contextlib.ExitStack() as stack:
+            placer = None
+            with ranks.together(what), _named_errors(self._name, self._path):
+                if ranks.first:
+                    placer = stack.enter_context(ChunkPlacer(self._descriptor))
+            for node in chunked:
+                write_chunks(
+                    node,
+                    ways[node.path].chunks,
+                    bounds[node.path],
+                    placer,
+                    self._descriptor,
+                    ranks,
+                    self._bar,
+                )
+            with ranks.together(what), _named_errors(self._name, self._path):
+                stack.close()
+
+    def _whole_rows(
+        self, node: DatasetNode, ways: dict[str, Way], bounds: dict[str, Bounds]
+    ) -> bool:
+        if ways[node.path].name != "direct" or not exchanges(node, self._ranks):
+            return False
+        assert node.part is not None
+        assert node.shape is not None
+        _counts, starts, _stops = mpitools.split_all(node.shape[node.part.axis], self._ranks.comm)
+        return bool([start for start, _stop in bounds[node.path]] == starts.tolist())
+
+    def direct(
+        self, parts: list[DatasetNode], ways: dict[str, Way], bounds: dict[str, Bounds]
+    ) -> None:
+        """Write what every rank can write on its own."""
+        for node in parts:
+            way = ways[node.path]
+            if way.name == "direct" and not self._whole_rows(node, ways, bounds):
+                write_part(self._descriptor, way.offset, node, self._ranks, self._bar)
+
+    def whole_rows(
+        self, parts: list[DatasetNode], ways: dict[str, Way], bounds: dict[str, Bounds]
+    ) -> None:
+        """Write what must be exchanged first. Collective."""
+        for node in parts:
+            if self._whole_rows(node, ways, bounds):
+                write_exchanged(
+                    self._descriptor, ways[node.path].offset, node, self._ranks, self._bar
+                )
 
 
 def _save_zarr(
@@ -156,23 +340,31 @@ def _save_zarr(
     mode: str,
     options: Options,
     show: ProgressLike,
-    comm: Any,
+    ranks: Ranks,
     open_kw: dict[str, Any],
+    replace: bool,
 ) -> None:
     from memdata.formats.zarr import ZarrTarget, writing
 
-    plan = source.plan(options)
-    target = ZarrTarget()
-    target.prepare(plan, options)
-    plan = agree(plan, comm)
-    total = sum(node.nbytes for node in plan.datasets())
+    what = f"saving {name}"
+    target = ZarrTarget(replace=replace)
+    plan, parts, _bounds = _planned(source, target, what, mode, options, ranks)
+    total = sum(node.moved for node in plan.datasets())
     with (
-        writing(name, mode, **open_kw) as group,
-        Progress(f"saving {os.path.basename(name)}", total, show) as bar,
+        contextlib.ExitStack() as stack,
+        Progress(f"saving {os.path.basename(name)}", total, ranks.shown(show)) as bar,
     ):
-        target.group = group
-        target.check_room(plan)
-        _move(plan, target, bar)
+        with ranks.together(what):
+            if ranks.first:
+                target.group = stack.enter_context(writing(name, mode, **open_kw))
+                target.check_room(plan)
+                for node in target.lay_out(plan):
+                    if node.part is None:
+                        transfer_rows(node, target, bar)
+        for node in parts:
+            gather_part(node, target, ranks, bar)
+        with ranks.together(what):
+            stack.close()
     report_skipped(plan, name)
 
 
@@ -196,6 +388,15 @@ def _move(plan: Plan, target: Target, bar: Progress) -> None:
     for node in target.lay_out(plan):
         transfer_rows(node, target, bar)
     target.finish(plan)
+
+
+@contextlib.contextmanager
+def _named_errors(name: str, temporary: str) -> Iterator[None]:
+    """Errors of the block name the user's file; h5py raises both types when the disk refuses."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        raise _named(error, name, temporary) from error
 
 
 def _named(error: OSError | RuntimeError, name: str, temporary: str) -> OSError:
@@ -260,7 +461,6 @@ def write_group(
     plan = _source_of(source).plan(options)
     writer = target_of_group(target)
     writer.prepare(plan, options)
-    plan = agree(plan)
     total = sum(node.nbytes for node in plan.datasets())
     with Progress("copying", total, progress) as bar:
         _move(plan, writer, bar)
@@ -271,12 +471,12 @@ def write_group(
     return plan.distributed
 
 
-def target_of_group(group: Any) -> Target:
+def target_of_group(group: Any, *, replace: bool = False) -> Any:
     """A target around an open group of h5py or zarr."""
     if type(group).__module__.partition(".")[0] == "zarr":
         from memdata.formats.zarr import ZarrTarget
 
-        return ZarrTarget(group)
+        return ZarrTarget(group, replace=replace)
     from memdata.formats.hdf5_write import HDF5Target
 
-    return HDF5Target(group)
+    return HDF5Target(group, replace=replace)

@@ -1,0 +1,194 @@
+"""Whole chunks of HDF5 datasets: packed by many ranks, given their places by one.
+
+Filters run in HDF5 itself: `pack` writes a block into a file in memory and takes the packed chunks
+out of it. `ChunkPlacer` makes HDF5 give chunks their places in a file *without their bytes*: it
+hands HDF5 a stand-in of the right size, and keeps what HDF5 writes of it from the file. The owners
+of the bytes then write them there, all at the same time.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import os
+from types import TracebackType
+from typing import Any, NamedTuple, Self
+
+import h5py
+import numpy as np
+from h5py import h5d, h5f, h5p, h5s
+
+__all__ = ["ChunkPlacer", "Packed", "pack"]
+
+Array = np.ndarray[Any, Any]
+Shape = tuple[int, ...]
+
+
+class Packed(NamedTuple):
+    """A chunk as it lies in the file.
+
+    Attributes
+    ----------
+    origin : tuple of int
+        Index of its first element.
+    mask : int
+        The filters that were left out, as HDF5 counts them.
+    content : bytes
+        The packed bytes.
+    """
+
+    origin: Shape
+    mask: int
+    content: bytes
+
+
+def pack(block: Array, origin: Shape, types: Any, creation: Any) -> list[Packed]:
+    """Pack a block of whole chunks.
+
+    Parameters
+    ----------
+    block : ndarray
+        It begins at a chunk's first element; at its end a chunk may stand out where the dataset
+        ends.
+    origin : tuple of int
+        Where the block begins in the dataset.
+    types : TypePair
+        Types in the file and in memory.
+    creation : property list
+        Of the dataset: chunks and filters.
+
+    Returns
+    -------
+    list of Packed
+    """
+    if not block.size:
+        return []
+    access = h5p.create(h5p.FILE_ACCESS)
+    access.set_fapl_core(max(block.nbytes // 2, 1 << 16), False)
+    file = h5f.create(b"memdata-chunks", h5f.ACC_TRUNC, fapl=access)
+    try:
+        space = h5s.create_simple(block.shape, (h5s.UNLIMITED,) * block.ndim)
+        dataset = h5d.create(file, b"block", types.file, space, creation)
+        dataset.write(h5s.ALL, h5s.ALL, np.asarray(block, order="C"), types.memory)
+        steps = [
+            range(0, length, step)
+            for length, step in zip(block.shape, creation.get_chunk(), strict=True)
+        ]
+        packed = []
+        for place in itertools.product(*steps):
+            mask, content = dataset.read_direct_chunk(place)
+            packed.append(
+                Packed(tuple(o + p for o, p in zip(origin, place, strict=True)), mask, content)
+            )
+        return packed
+    finally:
+        file.close()
+
+
+class _File(io.RawIOBase):
+    """The file as HDF5 sees it; what is written from the stand-in's memory is only noted."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._position = 0
+        self.stand_in = -1
+        self.placed = -1
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        if whence == os.SEEK_CUR:
+            offset += self._position
+        elif whence == os.SEEK_END:
+            offset += os.fstat(self._descriptor).st_size
+        self._position = offset
+        return offset
+
+    def tell(self) -> int:
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer).cast("B")
+        done = 0
+        while done < len(view):
+            count = os.preadv(self._descriptor, [view[done:]], self._position + done)
+            if not count:
+                break
+            done += count
+        self._position += done
+        return done
+
+    def write(self, data: Any) -> int:
+        view = memoryview(data).cast("B")
+        address = np.frombuffer(view, np.uint8).__array_interface__["data"][0]
+        if address == self.stand_in:
+            self.placed = self._position
+        else:
+            done = 0
+            while done < len(view):
+                done += os.pwrite(self._descriptor, view[done:], self._position + done)
+        self._position += len(view)
+        return len(view)
+
+    def truncate(self, size: int | None = None) -> int:
+        size = self._position if size is None else size
+        os.ftruncate(self._descriptor, size)
+        return size
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+
+class ChunkPlacer:
+    """Gives packed chunks their places in a file; a context manager.
+
+    Parameters
+    ----------
+    descriptor : int
+        Of the file, open for reading and writing. HDF5 must have closed the file.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._raw = _File(descriptor)
+        self._blank = np.zeros(0, np.uint8)
+        self._file: Any = None
+
+    def __enter__(self) -> Self:
+        self._file = h5py.File(self._raw, "r+")
+        return self
+
+    def place(self, path: str, chunks: list[tuple[Shape, int, int]]) -> list[int]:
+        """Make places for chunks.
+
+        Parameters
+        ----------
+        path : str
+            The dataset.
+        chunks : list of (origin, mask, size)
+            Size in bytes, packed.
+
+        Returns
+        -------
+        list of int
+            Where in the file the bytes of each belong.
+        """
+        dataset = h5d.open(self._file.id, path.encode("utf-8", "surrogateescape"))
+        largest = max((size for _origin, _mask, size in chunks), default=0)
+        if largest > self._blank.size:
+            self._blank = np.zeros(largest, np.uint8)
+            self._raw.stand_in = self._blank.__array_interface__["data"][0]
+        places: list[int] = []
+        for origin, mask, size in chunks:
+            self._raw.placed = -1
+            dataset.write_direct_chunk(origin, self._blank[:size], mask)
+            if self._raw.placed < 0:
+                raise RuntimeError(f"{path}: HDF5 gave the chunk at {origin} no place")
+            places.append(self._raw.placed)
+        return places
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        file, self._file = self._file, None
+        file.close()

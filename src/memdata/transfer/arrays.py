@@ -1,0 +1,169 @@
+"""Loading and saving single distributed arrays: the engine of `MPIArray`'s file methods."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import Any
+
+from memdata import _cmemdata, fileformats
+from memdata.formats.memory import MemorySource
+from memdata.formats.selections import normalised
+from memdata.formats.tree import Options
+from memdata.transfer.load import Job, file_name, opener_of_file, run, source_of_group
+from memdata.transfer.parts import gather_part
+from memdata.transfer.ranks import Ranks, plan_facts
+from memdata.transfer.save import save_source, target_of_group
+
+__all__ = ["load_array", "save_array"]
+
+
+def load_array(
+    f: Any,
+    dataset: str,
+    comm: Any = None,
+    axis: int = 0,
+    sel: Any = None,
+    file_format: type[fileformats.FileFormat] | None = None,
+) -> Any:
+    """Load one dataset as a distributed array. Collective.
+
+    Parameters
+    ----------
+    f : str, os.PathLike or group
+        A file, or an open group of h5py or zarr; with several ranks each passes its own.
+    dataset : str
+        Its path in the file or group.
+    comm : mpi4py.MPI.Comm or None
+        None is the world.
+    axis : int
+        The axis of the dataset along which it is cut.
+    sel : object
+        A NumPy index, applied before the cut; only what it selects is read.
+    file_format : FileFormat, optional
+        None guesses from the name.
+
+    Returns
+    -------
+    MPIArray
+
+    Raises
+    ------
+    KeyError
+        There is no such dataset.
+    AxisException
+        It has no such axis, or `sel` takes it away.
+    ValueError
+        `sel` does not fit.
+    """
+    from memdata import mpitools
+    from memdata.mpiarray import AxisException, MPIArray
+
+    comm = mpitools.world if comm is None else comm
+    path = _path(dataset)
+    if hasattr(f, "create_group"):
+        source = source_of_group(f)
+        name = f"{f.name}"
+        opener: Any = lambda: contextlib.nullcontext(source)  # noqa: E731
+    else:
+        name = file_name(f)
+        opener = opener_of_file(name, file_format or fileformats.guess_file_format(name), {})
+    options = Options(selections=normalised({path: sel}), convert_attribute_strings=False)
+    hints = {path: {"distributed": True, "axis": axis}}
+    storage = _cmemdata._Storage()
+    run(storage, Job(opener, options, name, comm is not None, hints, comm, only=path), None)
+    loaded = storage[path.rpartition("/")[2]]
+    if loaded.distributed:
+        return loaded.data
+    if comm is not None:
+        raise AxisException(f"{path}: the selection {sel!r} takes the distributed axis {axis} away")
+    data = loaded.data
+    if not -data.ndim <= axis < data.ndim:
+        raise AxisException(f"{path}: there is no axis {axis} in the shape {data.shape}")
+    axis %= data.ndim
+    return MPIArray._from_local(data, axis, None, data.shape[axis], 0)
+
+
+def save_array(
+    array: Any,
+    f: Any,
+    dataset: str,
+    create: bool = False,
+    chunks: Any = None,
+    compression: Any = None,
+    compression_opts: Any = None,
+    file_format: type[fileformats.FileFormat] | None = None,
+) -> None:
+    """Save a distributed array as one dataset. Collective over the array's communicator.
+
+    Parameters
+    ----------
+    array : MPIArray
+        The array.
+    f : str, os.PathLike or group
+        A file, replaced in one step when the new one is complete; or an open group of h5py or
+        zarr, through which rank 0 writes (other ranks may pass anything that is a group).
+    dataset : str
+        Its path; missing groups are made. A dataset that is there takes the new content.
+    create : bool
+        Make the file new. Else it must exist, and what it holds stays.
+    chunks, compression, compression_opts
+        As h5py takes them; of no meaning for a dataset that is there.
+    file_format : FileFormat, optional
+        None guesses from the name.
+
+    Raises
+    ------
+    RuntimeError
+        The dataset that is there has another shape or dtype.
+    TypeError
+        The format cannot hold the dtype.
+    """
+    ranks = Ranks(array.comm)
+    path = _path(dataset)
+    node = storage = _cmemdata._Storage()
+    *groups, name = path.strip("/").split("/")
+    for group in groups:
+        node[group] = node = _cmemdata._Storage()
+    node[name] = _cmemdata.MemDatasetDistributed.from_mpi_array(
+        array, chunks=chunks, compression=compression, compression_opts=compression_opts
+    )
+    source = MemorySource(storage)
+    options = Options(comm=ranks.comm, hints=False)
+    if not hasattr(f, "create_group"):
+        filename = file_name(f)
+        chosen = file_format or fileformats.guess_file_format(filename)
+        mode = "w" if create else "r+"
+        save_source(source, os.fspath(filename), mode, chosen, options, ranks, replace=True)
+        return
+    target = target_of_group(f, replace=True)
+    what = f"saving {path}"
+    with ranks.together(what) as step:
+        plan = source.plan(options)
+        if not ranks.first:
+            target.group = None
+        target.prepare(plan, options)
+        if ranks.comm is not None:
+            step.facts(**plan_facts(plan))
+    parts = [one for one in plan.datasets() if one.part is not None]
+    ranks.bounds(parts)
+    from memdata.progress import Progress
+    from memdata.transfer.movers import transfer_rows
+
+    with Progress(what, array.nbytes, False) as bar:
+        with ranks.together(what):
+            if ranks.first:
+                for one in target.lay_out(plan):
+                    if one.part is None:
+                        transfer_rows(one, target, bar)
+        for one in parts:
+            gather_part(one, target, ranks, bar)
+        with ranks.together(what):
+            if ranks.first:
+                target.finish(plan)
+
+
+def _path(dataset: Any) -> str:
+    if not isinstance(dataset, str) or not dataset.strip("/"):
+        raise ValueError(f"the name of a dataset is a path, not {dataset!r}")
+    return "/" + "/".join(part for part in dataset.split("/") if part)

@@ -1,0 +1,391 @@
+"""Moving the parts of distributed datasets: every rank its own.
+
+*direct*
+    Each rank reads or writes its bytes in a contiguous dataset. Cut along the first axis they lie
+    in one piece. Cut along another they lie in runs; short runs would cost a system call each, so
+    the ranks move whole rows of the file and exchange them in memory, some MiB at a time.
+*chunks*
+    Each rank packs whole chunks; rows of a chunk that straddles ranks travel to the first of
+    them. Rank 0 makes HDF5 give the packed chunks their places, each rank writes its own there.
+*gather*
+    Everything else travels to rank 0 in pieces, and through the library.
+
+What may fail on one rank stands in ``ranks.together``; exchanges stand outside of it, so that no
+rank is left alone in one.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from memdata.transfer.movers import PIECE, read_direct, write_direct
+
+if TYPE_CHECKING:
+    from memdata.formats.hdf5_chunks import ChunkPlacer
+    from memdata.formats.tree import DatasetNode, Part, Target
+    from memdata.progress import Progress
+    from memdata.transfer.ranks import Bounds, Ranks
+
+__all__ = [
+    "exchanges",
+    "gather_part",
+    "read_exchanged",
+    "read_part",
+    "write_chunks",
+    "write_exchanged",
+    "write_part",
+]
+
+Array = np.ndarray[Any, Any]
+
+#: Runs shorter than this are not worth a system call each (bytes).
+RUN = 1 << 16
+
+
+class _Layout:
+    """Where a part lies in a contiguous dataset: `outer` runs of `run` bytes, `row` bytes apart.
+
+    ``exchanged`` is the same on all ranks: whether whole rows are moved and exchanged in memory.
+    """
+
+    __slots__ = ("exchanged", "inner", "length", "outer", "row", "run", "skip")
+
+    def __init__(self, node: DatasetNode, ranks: Ranks) -> None:
+        part, shape = _part(node)
+        self.length = shape[part.axis]
+        self.outer = math.prod(shape[: part.axis])
+        self.inner = node.dtype.itemsize * math.prod(shape[part.axis + 1 :])
+        self.row = self.length * self.inner
+        self.run = (part.stop - part.start) * self.inner
+        self.skip = part.start * self.inner
+        typical = self.length // ranks.size * self.inner
+        self.exchanged = ranks.comm is not None and self.outer > 1 and typical < RUN
+
+
+def _part(node: DatasetNode) -> tuple[Part, tuple[int, ...]]:
+    assert node.part is not None
+    assert node.shape is not None
+    return node.part, node.shape
+
+
+def exchanges(node: DatasetNode, ranks: Ranks) -> bool:
+    """Whether a contiguous dataset is moved in whole rows; the same answer on all ranks."""
+    return _Layout(node, ranks).exchanged
+
+
+# ---- direct ----
+
+
+def write_part(
+    descriptor: int, offset: int, node: DatasetNode, ranks: Ranks, bar: Progress
+) -> None:
+    """Write this rank's part of a contiguous dataset whose bytes begin at `offset`."""
+    array = node.array
+    assert array is not None
+    if not array.size:
+        return
+    layout = _Layout(node, ranks)
+    offset += layout.skip
+    if layout.outer == 1 or layout.run == layout.row:
+        write_direct(descriptor, offset, array, bar)
+        return
+    first = len(array)
+    below = layout.outer // first  # runs in a step along the first axis
+    steps = max(1, PIECE // (below * layout.run))
+    for start in range(0, first, steps):
+        piece = np.ascontiguousarray(array[start : start + steps]).reshape(-1).view(np.uint8)
+        for index, run in enumerate(piece.reshape(-1, layout.run)):
+            write_direct(descriptor, offset + (start * below + index) * layout.row, run, bar)
+
+
+def read_part(descriptor: int, offset: int, node: DatasetNode, ranks: Ranks, bar: Progress) -> None:
+    """Read this rank's part of a contiguous dataset whose bytes begin at `offset`."""
+    array = node.array
+    assert array is not None
+    if not array.size:
+        return
+    layout = _Layout(node, ranks)
+    offset += layout.skip
+    if layout.outer == 1 or layout.run == layout.row:
+        read_direct(descriptor, offset, array, bar)
+        return
+    runs = array.reshape(-1).view(np.uint8).reshape(layout.outer, layout.run)
+    for index, run in enumerate(runs):
+        read_direct(descriptor, offset + index * layout.row, run, bar)
+
+
+def _slabs(layout: _Layout, ranks: Ranks) -> range:
+    """Beginnings of the slabs of rows that are moved together."""
+    rows = max(1, PIECE * ranks.size // max(layout.row, 1))
+    return range(0, layout.outer, rows)
+
+
+def _flat(array: Array, start: int, stop: int, layout: _Layout) -> Array:
+    """Rows `start` to `stop` of the flattened leading axes: shape (rows, part, bytes)."""
+    below = layout.outer // len(array)
+    first, last = start // below, -(-stop // below)
+    rows: Array = np.ascontiguousarray(array[first:last]).reshape(-1).view(np.uint8)
+    rows = rows.reshape((last - first) * below, layout.run // layout.inner, layout.inner)
+    return rows[start - first * below : stop - first * below]
+
+
+def write_exchanged(
+    descriptor: int, offset: int, node: DatasetNode, ranks: Ranks, bar: Progress
+) -> None:
+    """Write the parts of all ranks, in whole rows. Collective."""
+    from memdata import exchange
+    from memdata.mpiarray import MPIArray
+
+    part, _shape = _part(node)
+    array = node.array
+    assert array is not None
+    layout = _Layout(node, ranks)
+    slabs = _slabs(layout, ranks)
+    for start in slabs:
+        stop = min(start + slabs.step, layout.outer)
+        with ranks.together(f"saving {node.path}"):
+            piece = np.ascontiguousarray(_flat(array, start, stop, layout))
+        slab = MPIArray._from_local(piece, 1, ranks.comm, layout.length, part.start)
+        rows = exchange.redistribute(slab, 0)
+        with ranks.together(f"saving {node.path}"):
+            at = offset + (start + rows.local_offset[0]) * layout.row
+            if rows.size:
+                write_direct(descriptor, at, rows.local_array, bar)
+
+
+def read_exchanged(
+    descriptor: int, offset: int, node: DatasetNode, ranks: Ranks, bar: Progress
+) -> None:
+    """Read the parts of all ranks, in whole rows. Collective."""
+    from memdata import exchange, mpitools
+    from memdata.mpiarray import MPIArray
+
+    array = node.array
+    assert array is not None
+    layout = _Layout(node, ranks)
+    slabs = _slabs(layout, ranks)
+    out: Array = array.reshape(-1).view(np.uint8)
+    out = out.reshape(layout.outer, layout.run // layout.inner, layout.inner)
+    for start in slabs:
+        stop = min(start + slabs.step, layout.outer)
+        count, first, _last = mpitools.split_local(stop - start, ranks.comm)
+        with ranks.together(f"loading {node.path}"):
+            rows = np.empty((count, layout.length, layout.inner), np.uint8)
+            if rows.size:
+                read_direct(descriptor, offset + (start + first) * layout.row, rows, bar)
+        slab = MPIArray._from_local(rows, 0, ranks.comm, stop - start, first)
+        out[start:stop] = exchange.redistribute(slab, 1).local_array
+
+
+# ---- chunks ----
+
+
+class _Chunking:
+    """Which chunks a rank owns along the distributed axis: those whose first row it has."""
+
+    def __init__(self, chunk: int, length: int, bounds: Bounds) -> None:
+        self.chunk = chunk
+        self.bounds = bounds
+        self.owned = [
+            (min(-(-start // chunk) * chunk, length), min(-(-stop // chunk) * chunk, length))
+            for start, stop in bounds
+        ]
+
+    def given(self, rank: int) -> tuple[int, int, int] | None:
+        """Rows of a rank in a chunk that another rank owns: start, stop, the owner."""
+        start, stop = self.bounds[rank]
+        stop = min(stop, self.owned[rank][0])
+        if start >= stop:
+            return None
+        owner = next(
+            other for other, (first, last) in enumerate(self.owned) if first <= start < last
+        )
+        return start, stop, owner
+
+    def taken(self, rank: int) -> list[tuple[int, int, int]]:
+        """Rows that a rank gets for its last chunk: start, stop, the rank that has them."""
+        found = []
+        for other in range(rank + 1, len(self.bounds)):
+            given = self.given(other)
+            if given is not None and given[2] == rank:
+                found.append((given[0], given[1], other))
+        return found
+
+
+def write_chunks(
+    node: DatasetNode,
+    chunks: tuple[int, ...],
+    bounds: Bounds,
+    placer: ChunkPlacer | None,
+    descriptor: int,
+    ranks: Ranks,
+    bar: Progress,
+) -> None:
+    """Pack and write the chunks of a distributed dataset. Collective.
+
+    Parameters
+    ----------
+    node : DatasetNode
+        With this rank's part.
+    chunks : tuple of int
+        Shape of a chunk in the file.
+    bounds : list of (start, stop)
+        The parts of all ranks.
+    placer : ChunkPlacer or None
+        Rank 0's.
+    descriptor : int
+        Of the file.
+    """
+    part, shape = _part(node)
+    axis = part.axis
+    chunking = _Chunking(chunks[axis], shape[axis], bounds)
+    longest = max(last - first for first, last in chunking.owned)
+    # Rounds: blocks of columns along another axis, and in these blocks of rows.
+    across = None if len(shape) == 1 else int(axis == 0)
+    row_bytes = node.dtype.itemsize * math.prod(shape) // max(shape[axis], 1)
+    columns = 1 if across is None else shape[across]
+    column_bytes = max(1, longest * row_bytes // max(columns, 1))
+    width = columns
+    if across is not None:
+        width = max(1, PIECE // (column_bytes * chunks[across])) * chunks[across]
+    block_row = max(1, row_bytes * min(width, columns) // max(columns, 1))
+    height = max(1, PIECE // (block_row * chunks[axis])) * chunks[axis]
+    for left in range(0, columns, width):
+        cut: tuple[Any, ...] = ()
+        if across is not None:
+            cut = (slice(None),) * across + (slice(left, left + width),)
+        tail = _exchange_straddling(node, part, cut, chunking, ranks)
+        for step in range(0, longest, height):
+            block, origin = _block(node, part, cut, chunking, ranks.rank, step, height, tail)
+            _write_round(node, block, origin, left, across, placer, descriptor, ranks, bar)
+
+
+def _rows(array: Array, part: Part, start: int, stop: int) -> Array:
+    """Rows of a part, counted in the whole array."""
+    index = (slice(None),) * part.axis
+    return array[(*index, slice(start - part.start, stop - part.start))]
+
+
+def _joined(pieces: list[Array], axis: int) -> Array:
+    """The pieces as one array of just their type: `numpy.concatenate` alone makes it native."""
+    return np.concatenate(pieces, axis=axis, dtype=pieces[0].dtype)
+
+
+def _exchange_straddling(
+    node: DatasetNode, part: Part, cut: tuple[Any, ...], chunking: _Chunking, ranks: Ranks
+) -> list[Array]:
+    """Send the rows of a chunk that another rank owns; returns those that this rank gets."""
+    assert node.array is not None
+    if ranks.comm is None:
+        return []
+    given = chunking.given(ranks.rank)
+    request = None
+    if given is not None:
+        start, stop, owner = given
+        rows = np.ascontiguousarray(_rows(node.array[cut], part, start, stop))
+        request = ranks.comm.isend(rows, owner)
+    tail = [ranks.comm.recv(source=other) for _a, _b, other in chunking.taken(ranks.rank)]
+    if request is not None:
+        request.wait()
+    return tail
+
+
+def _block(
+    node: DatasetNode,
+    part: Part,
+    cut: tuple[Any, ...],
+    chunking: _Chunking,
+    rank: int,
+    step: int,
+    height: int,
+    tail: list[Array],
+) -> tuple[Array | None, int]:
+    """The owned rows of one round, and where they begin."""
+    assert node.array is not None
+    first, last = chunking.owned[rank]
+    start, stop = first + step, min(first + step + height, last)
+    if start >= stop:
+        return None, 0
+    own = _rows(node.array[cut], part, start, min(stop, part.stop))
+    if stop <= part.stop:
+        return own, start
+    return _joined([own, *tail], part.axis), start
+
+
+def _write_round(
+    node: DatasetNode,
+    block: Array | None,
+    start: int,
+    left: int,
+    across: int | None,
+    placer: ChunkPlacer | None,
+    descriptor: int,
+    ranks: Ranks,
+    bar: Progress,
+) -> None:
+    """Pack a block of every rank, get places for the chunks, write them."""
+    from memdata.formats.hdf5_chunks import pack
+
+    part, shape = _part(node)
+    with ranks.together(f"packing {node.path}"):
+        packed = []
+        if block is not None:
+            origin = [0] * len(shape)
+            origin[part.axis] = start
+            if across is not None:
+                origin[across] = left
+            recipe = node.recipe
+            packed = pack(block, tuple(origin), recipe.types, recipe.creation)
+    wanted: Any = [(chunk.origin, chunk.mask, len(chunk.content)) for chunk in packed]
+    if ranks.comm is not None:
+        wanted = ranks.comm.gather(wanted, root=0)
+    else:
+        wanted = [wanted]
+    places: Any = None
+    with ranks.together(f"making places for the chunks of {node.path}"):
+        if placer is not None:
+            places = [placer.place(node.path, chunks) for chunks in wanted]
+    mine = places[0] if ranks.comm is None else ranks.comm.scatter(places, root=0)
+    with ranks.together(f"saving {node.path}"):
+        for chunk, place in zip(packed, mine, strict=True):
+            _write_all(descriptor, chunk.content, place)
+    if block is not None:
+        bar.advance(block.nbytes)
+
+
+def _write_all(descriptor: int, content: bytes, offset: int) -> None:
+    view = memoryview(content)
+    while view:
+        count = os.pwrite(descriptor, view, offset)
+        view, offset = view[count:], offset + count
+
+
+# ---- gather ----
+
+
+def gather_part(node: DatasetNode, target: Target, ranks: Ranks, bar: Progress) -> None:
+    """Write a distributed dataset through rank 0, in pieces. Collective."""
+    part, shape = _part(node)
+    array = node.array
+    assert array is not None
+    if not node.nbytes:
+        return
+    rows = max(1, PIECE // max(1, node.nbytes // shape[0]))
+    if node.filters.chunks:
+        rows = max(rows // node.filters.chunks[0], 1) * node.filters.chunks[0]
+    for start in range(0, shape[0], rows):
+        stop = min(start + rows, shape[0])
+        if part.axis:
+            piece = array[start:stop]
+        else:
+            low, high = max(start, part.start), min(stop, part.stop)
+            piece = _rows(array, part, low, max(low, high))
+        pieces = [piece] if ranks.comm is None else ranks.comm.gather(piece, root=0)
+        with ranks.together(f"saving {node.path}"):
+            if ranks.first:
+                target.write_rows(node, start, stop, _joined(pieces, part.axis))
+        bar.advance(piece.nbytes)
