@@ -9,6 +9,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
+from memdata.interrupt import DeferredInterrupt
+
 __all__ = ["Progress", "ProgressLike"]
 
 #: What the ``progress`` argument may be; a callable gets (bytes done, bytes in all).
@@ -23,7 +25,7 @@ def _wanted() -> bool:
 
 
 class Progress:
-    """Counts the bytes of one job; a context manager.
+    """Counts the bytes of one job, and lets Ctrl-C stop it between two pieces; a context manager.
 
     Parameters
     ----------
@@ -52,6 +54,7 @@ class Progress:
         self._call: Callable[[int, int], object] | None = None
         self._bar: Any = None
         self._line_due = float("inf")
+        self._interrupt = DeferredInterrupt()
         if callable(show):
             self._call = show
         elif show or (show is None and _wanted()):
@@ -74,8 +77,12 @@ class Progress:
         )
 
     def advance(self, count: int) -> None:
-        """`count` more bytes have been moved."""
+        """`count` more bytes have been moved; KeyboardInterrupt if there was a Ctrl-C."""
         self.done += count
+        self._show(count)
+        self._interrupt.check()
+
+    def _show(self, count: int) -> None:
         if self._call is not None:
             self._call(self.done, self.total)
         elif self._bar is not None:
@@ -88,6 +95,7 @@ class Progress:
             )
 
     def __enter__(self) -> Self:
+        self._interrupt.__enter__()
         return self
 
     def __exit__(
@@ -98,3 +106,4 @@ class Progress:
     ) -> None:
         if self._bar is not None:
             self._bar.close()
+        self._interrupt.__exit__(kind, error, traceback)
