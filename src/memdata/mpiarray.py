@@ -284,6 +284,10 @@ class MPIArray(_cmemdata._MPIArray):
             raise AxisException(f"cannot sort along the distributed axis {self.axis}")
         self.local_array.sort(axis, kind, order, **kwargs)
 
+    def round(self, decimals: int = 0, out: Any = None) -> Any:
+        """The elements rounded to a number of decimals."""
+        return self._without_out("round", out)._like(self.local_array.round(decimals))
+
     def _without_out(self, what: str, out: Any) -> Self:
         if out is not None:
             raise UnsupportedOperation(f"{what}: out= does not work on distributed arrays")
