@@ -51,7 +51,7 @@ class TestCall:
             lambda a: np.isfinite(a),
             lambda a: a + np.array(4),
             lambda a: a.clip(3, 8),
-            pytest.param(lambda a: (a / 7).round(1), marks=pytest.mark.skip(reason="b-4")),
+            lambda a: (a / 7).round(1),
             lambda a: a.conj(),
         ],
     )
@@ -241,6 +241,8 @@ class TestReduce:
             expected = getattr(whole, name)(axis=axis, keepdims=True)
             check(found, expected, cut, comm, exact=False)
 
+    # NumPy's mean looks at the lengths first, and some ranks have nothing.
+    @pytest.mark.filterwarnings("ignore:Mean of empty slice", "ignore:Degrees of freedom")
     @pytest.mark.parametrize("name", REDUCTIONS)
     def test_over_the_distributed_axis(self, comm, cut, name):
         array = distribute(numbered(SHAPE), cut, comm)
