@@ -26,7 +26,15 @@ from typing import Any, Self, cast
 
 import numpy as np
 
-__all__ = ["CollectiveError", "agree", "check_communicator", "finish", "time_limit", "together"]
+__all__ = [
+    "CollectiveError",
+    "abandon",
+    "agree",
+    "check_communicator",
+    "finish",
+    "time_limit",
+    "together",
+]
 
 #: Messages of this module and of `memdata.exchange`, where they go from one rank to another. MPI
 #: promises tags up to 32767.
@@ -189,8 +197,16 @@ def finish(requests: Sequence[Any], peers: Sequence[int], comm: Any, what: str) 
     Raises
     ------
     TimeoutError
-        Nothing has come for too long. Says from whom.
+        Nothing has come for too long. Says from whom. The requests are given up: `abandon`.
     """
+    try:
+        _finish(requests, peers, comm, what)
+    except BaseException:
+        abandon(requests)
+        raise
+
+
+def _finish(requests: Sequence[Any], peers: Sequence[int], comm: Any, what: str) -> None:
     limit = time_limit()
     if limit is None:
         for request in requests:
@@ -205,7 +221,6 @@ def finish(requests: Sequence[Any], peers: Sequence[int], comm: Any, what: str) 
             deadline = time.monotonic() + limit
             pause = 0.0
         elif time.monotonic() > deadline:
-            _abandon([request for request, _ in left])
             missing = _name_ranks(sorted({peer for _, peer in left}))
             raise TimeoutError(
                 f"rank {comm.rank} of {comm.size}, {what}: waited {limit:g} s (MEMDATA_TIMEOUT) "
@@ -223,10 +238,11 @@ def finish(requests: Sequence[Any], peers: Sequence[int], comm: Any, what: str) 
 _abandoned: list[Any] = []
 
 
-def _abandon(requests: list[Any]) -> None:
-    """Stop waiting. MPI may still read or write the buffers: they must live on."""
+def abandon(requests: Sequence[Any]) -> None:
+    """Stop waiting for requests. MPI may still read or write the buffers: they must live on."""
     for request in requests:
-        request.Cancel()
+        if request:
+            request.Cancel()
     _abandoned.extend(requests)
 
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from memdata.collective import TAG, finish, time_limit
+from memdata.collective import TAG, abandon, finish, time_limit
 
 __all__ = ["SMALL", "machine", "move", "pieces", "private", "scratch_bytes"]
 
@@ -31,8 +31,9 @@ SMALL = 256 << 10
 #: Pieces under way at the same time, each way.
 _WINDOW = 2
 
-#: The largest piece (bytes). Larger ones are not faster; it is far below what fits a C int.
-_PIECE = 16 << 20
+#: The largest piece (bytes); far below what fits a C int. Smaller ones make ranks wait more often,
+#: larger ones fill fresh memory first.
+_PIECE = 8 << 20
 
 
 def scratch_bytes(budget: int) -> int:
@@ -127,7 +128,7 @@ def move(
         return
     own = _own_pieces(out[mine], into[mine], _piece_bytes(budget))
     if comm.size > 1:
-        _move_in_pieces(private(comm), out, into, own, what, _piece_bytes(budget))
+        _move_in_pieces(_state(comm), out, into, own, what, _piece_bytes(budget))
     for target, source in own:
         np.copyto(target, source)
 
@@ -192,7 +193,7 @@ def _like(buffer: Array, block: Array) -> Array:
 
 
 def _move_in_pieces(
-    comm: Any,
+    state: _Private,
     sends: list[Array | None],
     receives: list[Array | None],
     own: Iterator[tuple[Array, Array]],
@@ -204,27 +205,34 @@ def _move_in_pieces(
     A rank waits for its oldest piece before it begins another beyond the window. The oldest of
     all ranks' pieces has always been begun by both its ranks, so some rank can always go on.
     """
+    comm = state.comm
     size, rank = comm.size, comm.rank
-    buffers_out, buffers_in = _Buffers(limit), _Buffers(limit)
+    buffers_out, buffers_in = state.buffers(limit)
     under_way: deque[_Pair] = deque()
-    for step in range(1, size):
-        to, source = (rank + step) % size, (rank - step) % size
-        for send, receive in zip_longest(
-            _block_pieces(sends[to], limit), _block_pieces(receives[source], limit)
-        ):
-            if len(under_way) == _WINDOW:
-                under_way.popleft().end(comm, what)
-            pair = _Pair()
-            if receive is not None:
-                pair.receive(comm, receive, source, buffers_in)
-            if send is not None:
-                pair.send(comm, send, to, buffers_out)
-            under_way.append(pair)
-            for target, mine in own:
-                np.copyto(target, mine)
-                break
-    while under_way:
-        under_way.popleft().end(comm, what)
+    try:
+        for step in range(1, size):
+            to, source = (rank + step) % size, (rank - step) % size
+            for send, receive in zip_longest(
+                _block_pieces(sends[to], limit), _block_pieces(receives[source], limit)
+            ):
+                if len(under_way) == _WINDOW:
+                    under_way.popleft().end(comm, what)
+                pair = _Pair()
+                under_way.append(pair)
+                if receive is not None:
+                    pair.receive(comm, receive, source, buffers_in)
+                if send is not None:
+                    pair.send(comm, send, to, buffers_out)
+                for target, mine in own:
+                    np.copyto(target, mine)
+                    break
+        while under_way:
+            under_way.popleft().end(comm, what)
+    except BaseException:
+        # MPI may still read and write the arrays and buffers of what is under way.
+        abandon([request for pair in under_way for request in pair.requests])
+        state.forget_buffers()
+        raise
 
 
 def _block_pieces(block: Array | None, limit: int) -> Iterator[Array]:
@@ -237,14 +245,14 @@ class _Buffers:
     """Buffers in turn: as many as there are pieces under way."""
 
     def __init__(self, limit: int) -> None:
-        self._limit = limit
+        self.limit = limit
         self._buffers: list[Array] = []
         self._next = 0
 
     def take(self, block: Array) -> Array:
         """The next buffer, as an array like `block`."""
         if len(self._buffers) < _WINDOW:
-            self._buffers.append(np.empty(max(self._limit, block.itemsize), np.uint8))
+            self._buffers.append(np.empty(max(self.limit, block.itemsize), np.uint8))
         buffer = self._buffers[self._next % _WINDOW]
         self._next += 1
         return _like(buffer, block)
@@ -254,7 +262,7 @@ class _Pair:
     """A piece on its way to one rank, and one on its way from another."""
 
     def __init__(self) -> None:
-        self._requests: list[Any] = []
+        self.requests: list[Any] = []
         self._peers: list[int] = []
         self._buffer: Array | None = None
         self._target: Array | None = None
@@ -264,7 +272,7 @@ class _Pair:
         if not target.flags.c_contiguous:
             buffer = buffers.take(target)
             self._buffer, self._target = buffer, target
-        self._requests.append(comm.Irecv(_bytes(buffer), source, TAG))
+        self.requests.append(comm.Irecv(_bytes(buffer), source, TAG))
         self._peers.append(source)
 
     def send(self, comm: Any, piece: Array, to: int, buffers: _Buffers) -> None:
@@ -272,11 +280,11 @@ class _Pair:
             buffer = buffers.take(piece)
             np.copyto(buffer, piece)
             piece = buffer
-        self._requests.append(comm.Isend(_bytes(piece), to, TAG))
+        self.requests.append(comm.Isend(_bytes(piece), to, TAG))
         self._peers.append(to)
 
     def end(self, comm: Any, what: str) -> None:
-        finish(self._requests, self._peers, comm, what)
+        finish(self.requests, self._peers, comm, what)
         if self._target is not None and self._buffer is not None:
             np.copyto(self._target, self._buffer)
 
@@ -289,13 +297,23 @@ def _bytes(run: Array) -> Array:
 
 
 class _Private:
-    """Derived from a user's communicator: for our own messages, and of one machine's ranks."""
+    """What is derived from a user's communicator: for our own messages, of one machine's ranks."""
 
     def __init__(self, comm: Any) -> None:
         from mpi4py import MPI
 
         self.comm = comm.Dup()
         self.machine = comm.Split_type(MPI.COMM_TYPE_SHARED)
+        self._buffers: tuple[_Buffers, _Buffers] | None = None
+
+    def buffers(self, limit: int) -> tuple[_Buffers, _Buffers]:
+        """Buffers to send from and to receive into, kept: touching fresh memory takes longer."""
+        if self._buffers is None or self._buffers[0].limit != limit:
+            self._buffers = _Buffers(limit), _Buffers(limit)
+        return self._buffers
+
+    def forget_buffers(self) -> None:
+        self._buffers = None
 
     def free(self) -> None:
         self.comm.Free()
