@@ -73,6 +73,17 @@ get_local_data(PyObject *self, void *Py_UNUSED(closure))
     return array != NULL ? mpiarray_local(array) : NULL;
 }
 
+/* For NumPy: the local part, not copied. */
+static PyObject *
+get_dunder_array(PyObject *self, void *Py_UNUSED(closure))
+{
+    PyObject *local = get_local_data(self, NULL);
+    PyObject *method =
+        local != NULL ? PyObject_GetAttr(local, state_of(self)->str___array__) : NULL;
+    Py_XDECREF(local);
+    return method;
+}
+
 static PyObject *
 get_shape(PyObject *self, void *Py_UNUSED(closure))
 {
@@ -262,6 +273,8 @@ PyDoc_STRVAR(distributed_doc,
 static PyGetSetDef distributed_getset[] = {
     {"data", get_data, NULL, "The MPIArray itself, not a copy.", NULL},
     {"local_data", get_local_data, NULL, "This rank's part as a plain ndarray; shared.", NULL},
+    {"__array__", get_dunder_array, NULL,
+     "For NumPy: the local part as an ndarray, not copied unless asked.", NULL},
     {"shape", get_shape, NULL, "Shape of the whole array.", NULL},
     {"global_shape", get_shape, NULL, "Shape of the whole array.", NULL},
     {"local_shape", get_from_array, NULL, "Shape of this rank's part.", "local_shape"},

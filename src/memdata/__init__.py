@@ -14,7 +14,7 @@ Examples
 array([3., 4., 5.])
 """
 
-from memdata import fileformats
+from memdata import fileformats, mpiarray
 from memdata._cmemdata import (
     MemAttrs,
     MemDataset,
@@ -49,6 +49,7 @@ __all__ = [
     "get_file",
     "is_group",
     "lock_file",
+    "mpiarray",
     "ro_dict",
     "trust",
 ]

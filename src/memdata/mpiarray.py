@@ -266,6 +266,32 @@ class MPIArray(_cmemdata._MPIArray):
         lost = 0 if local.ndim == self.ndim else sum(i < here for i in given)
         return self._like(local, here - lost)
 
+    def _refuse_distributed(self, what: str, axis: Any) -> None:
+        """AxisException if `axis` names the distributed axis, before NumPy counts its elements."""
+        if axis is None:
+            return
+        given = axis if isinstance(axis, tuple) else (axis,)
+        if self.axis in {self._normal_axis(i) for i in given}:
+            raise AxisException(
+                f"{what} along the distributed axis {self.axis} needs communication: redistribute "
+                "first, or use reduce_global"
+            )
+
+    def mean(self, axis: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Means along axes that are not distributed; see `reduce_global`."""
+        self._refuse_distributed("mean", axis)
+        return super().mean(axis, *args, **kwargs)
+
+    def std(self, axis: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Standard deviations along axes that are not distributed; see `reduce_global`."""
+        self._refuse_distributed("std", axis)
+        return super().std(axis, *args, **kwargs)
+
+    def var(self, axis: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Variances along axes that are not distributed; see `reduce_global`."""
+        self._refuse_distributed("var", axis)
+        return super().var(axis, *args, **kwargs)
+
     def argmax(self, axis: Any = None, out: Any = None, *, keepdims: bool = False) -> Any:
         """Indices of the maxima along an axis that is not distributed."""
         return self._without_out("argmax", out)._along(np.argmax, axis, keepdims)
@@ -284,7 +310,7 @@ class MPIArray(_cmemdata._MPIArray):
             raise AxisException(f"cannot sort along the distributed axis {self.axis}")
         self.local_array.sort(axis, kind, order, **kwargs)
 
-    def round(self, decimals: int = 0, out: Any = None) -> Any:
+    def round(self, decimals: int = 0, out: Any = None) -> Any:  # type: ignore[override]
         """The elements rounded to a number of decimals."""
         return self._without_out("round", out)._like(self.local_array.round(decimals))
 
@@ -565,7 +591,7 @@ def zeros(*args: Any, **kwargs: Any) -> MPIArray:
     (4, 2)
     """
     array = MPIArray(*args, **kwargs)
-    array.fill(0)
+    array[...] = np.zeros((), array.dtype)  # of strings and structured types, zero bytes
     return array
 
 
