@@ -39,8 +39,12 @@ def _bytes_of(array: Array) -> memoryview:
     return array.reshape(-1).view(np.uint8).data
 
 
-def read_direct(descriptor: int, offset: int, out: Array, progress: Progress) -> None:
+def read_direct(
+    descriptor: int, offset: int, out: Array, progress: Progress, sharing: int = 1
+) -> None:
     """Fill `out`, a C-contiguous array, with the bytes at `offset`.
+
+    As many processes as `sharing` says do so at the same time, and share the processors.
 
     Raises
     ------
@@ -49,7 +53,7 @@ def read_direct(descriptor: int, offset: int, out: Array, progress: Progress) ->
     """
     view = _bytes_of(out)
     pieces = range(0, len(view), PIECE)
-    workers = min(_THREADS, _processors(), len(pieces))
+    workers = min(_THREADS, _processors() // sharing, len(pieces))
     if workers < 2:
         for start in pieces:
             _read_piece(descriptor, offset + start, view[start : start + PIECE])

@@ -111,11 +111,11 @@ def read_part(descriptor: int, offset: int, node: DatasetNode, ranks: Ranks, bar
     layout = _Layout(node, ranks)
     offset += layout.skip
     if layout.outer == 1 or layout.run == layout.row:
-        read_direct(descriptor, offset, array, bar)
+        read_direct(descriptor, offset, array, bar, ranks.size)
         return
     runs = array.reshape(-1).view(np.uint8).reshape(layout.outer, layout.run)
     for index, run in enumerate(runs):
-        read_direct(descriptor, offset + index * layout.row, run, bar)
+        read_direct(descriptor, offset + index * layout.row, run, bar, ranks.size)
 
 
 def _slabs(layout: _Layout, ranks: Ranks) -> range:
@@ -176,7 +176,8 @@ def read_exchanged(
         with ranks.together(f"loading {node.path}"):
             rows = np.empty((count, layout.length, layout.inner), np.uint8)
             if rows.size:
-                read_direct(descriptor, offset + (start + first) * layout.row, rows, bar)
+                at = offset + (start + first) * layout.row
+                read_direct(descriptor, at, rows, bar, ranks.size)
         slab = MPIArray._from_local(rows, 0, ranks.comm, stop - start, first)
         out[start:stop] = exchange.redistribute(slab, 1).local_array
 
