@@ -21,6 +21,7 @@ import time
 import traceback
 from collections.abc import Sequence
 from hashlib import blake2b
+from itertools import accumulate
 from types import TracebackType
 from typing import Any, Self, cast
 
@@ -255,14 +256,16 @@ def _meet(
 ) -> None:
     """Compare with the other ranks; raise on all if anything is wrong."""
     if failure is None:
-        plain = {name: _plain(value) for name, value in facts.items()}
+        plain = {
+            name: value if type(value) in _PLAIN else _plain(value) for name, value in facts.items()
+        }
         record = repr((what, sorted(plain.items()))).encode("utf-8", "surrogateescape")
         mine = _FINE + blake2b(record, digest_size=_DIGEST).digest()
     else:
         plain = {}
         mine = _FAILED + bytes(_DIGEST)
-    records = _allgather(comm, mine, what)
-    if records.count(mine) == comm.size and failure is None:
+    records = _swap(comm, mine, [len(mine)] * comm.size, what)
+    if failure is None and records == mine * comm.size:
         return
     details = pickle.dumps((what, {k: repr(v) for k, v in plain.items()}, _describe(failure)))
     all_details = [pickle.loads(one) for one in _allgather_any(comm, details, what)]
@@ -272,6 +275,10 @@ def _meet(
         del failure  # no cycle from the traceback's frame to the exception
 
 
+#: Types whose values print alike when they are equal.
+_PLAIN = frozenset((int, str, bool, type(None)))
+
+
 def _plain(value: Any) -> Any:
     """The value in a form that prints alike on all ranks when it is equal."""
     if isinstance(value, np.generic):
@@ -279,26 +286,24 @@ def _plain(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return _plain(value.tolist())
     if isinstance(value, list | tuple):
-        return tuple(_plain(one) for one in value)
+        return tuple([one if type(one) in _PLAIN else _plain(one) for one in value])
     if isinstance(value, dict):
         return tuple((_plain(key), _plain(one)) for key, one in value.items())
     return value
 
 
-def _allgather(comm: Any, mine: bytes, what: str) -> list[bytes]:
-    """Every rank's `mine`, of the same length everywhere."""
-    return _swap(comm, mine, [len(mine)] * comm.size, what)
-
-
 def _allgather_any(comm: Any, mine: bytes, what: str) -> list[bytes]:
     """Every rank's `mine`, of any length."""
-    lengths = _allgather(comm, len(mine).to_bytes(8, "little"), what)
-    return _swap(comm, mine, [int.from_bytes(one, "little") for one in lengths], what)
+    mine_length = len(mine).to_bytes(8, "little")
+    numbers = _swap(comm, mine_length, [len(mine_length)] * comm.size, what)
+    lengths = [int.from_bytes(numbers[i : i + 8], "little") for i in range(0, len(numbers), 8)]
+    texts = _swap(comm, mine, lengths, what)
+    ends = list(accumulate(lengths))
+    return [bytes(texts[end - n : end]) for end, n in zip(ends, lengths, strict=True)]
 
 
-def _swap(comm: Any, mine: bytes, lengths: list[int], what: str) -> list[bytes]:
-    """Every rank's `mine`, whose lengths are known."""
-    starts = [sum(lengths[:i]) for i in range(len(lengths))]
+def _swap(comm: Any, mine: bytes, lengths: list[int], what: str) -> bytearray:
+    """Every rank's `mine`, whose lengths are known, one behind the other."""
     everything = bytearray(sum(lengths))
     if time_limit() is None:
         if lengths.count(lengths[0]) == len(lengths):
@@ -306,9 +311,10 @@ def _swap(comm: Any, mine: bytes, lengths: list[int], what: str) -> list[bytes]:
         else:
             from mpi4py import MPI
 
-            comm.Allgatherv([mine, MPI.BYTE], [everything, lengths, starts, MPI.BYTE])
+            comm.Allgatherv([mine, MPI.BYTE], [everything, lengths, None, MPI.BYTE])
     else:
         view = memoryview(everything)
+        starts = [0, *accumulate(lengths)]
         view[starts[comm.rank] :][: len(mine)] = mine
         peers = [peer for peer in range(comm.size) if peer != comm.rank]
         receives = [
@@ -317,8 +323,7 @@ def _swap(comm: Any, mine: bytes, lengths: list[int], what: str) -> list[bytes]:
         ]
         sends = [comm.Isend(mine, peer, TAG) for peer in peers]
         finish(receives + sends, peers * 2, comm, what)
-    whole = bytes(everything)
-    return [whole[start : start + n] for start, n in zip(starts, lengths, strict=True)]
+    return everything
 
 
 # ---- errors that travel ----

@@ -11,6 +11,7 @@ import math
 import operator
 import pickle
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, cast
 
 import numpy as np
@@ -217,11 +218,12 @@ def facts(array: Any) -> dict[str, Any]:
     }
 
 
-def _bounds(length: int, size: int) -> tuple[list[int], list[int]]:
+@lru_cache(maxsize=64)
+def _bounds(length: int, size: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Starts and ends of the standard split."""
     base, more = divmod(length, size)
-    ends = [(i + 1) * base + min(i + 1, more) for i in range(size)]
-    return [0, *ends[:-1]], ends
+    ends = tuple([(i + 1) * base + min(i + 1, more) for i in range(size)])
+    return (0, *ends[:-1]), ends
 
 
 def check_split(array: Any) -> None:
