@@ -12,7 +12,16 @@ from .harness import FULL, QUICK, Effort, NotHereError, Outcome, Row, Subject
 from .report import Machine, MarkdownTable, TextTable, write_json
 
 #: The modules that declare rows, in the order of the table. Each has a `Subject` named ``subject``.
-SUBJECTS = ("lookups", "creating", "copying", "arrays", "attributes", "files")
+SUBJECTS = (
+    "lookups",
+    "creating",
+    "copying",
+    "arrays",
+    "attributes",
+    "files",
+    "distributed",
+    "ranks",
+)
 
 
 def arguments() -> argparse.ArgumentParser:

@@ -121,6 +121,13 @@ class TestWithoutMpi4py:
         )
 
 
+def test_a_distributed_dataset_needs_no_import_of_the_array():
+    run_python("""
+        from memdata import MemDatasetDistributed
+        assert MemDatasetDistributed((4, 2), "f8").global_shape == (4, 2)
+    """)
+
+
 class TestPublicNames:
     @pytest.mark.parametrize(
         "name",

@@ -289,7 +289,6 @@ class TestLife:
         d.note = 1
         assert d.note == 1
 
-    @pytest.mark.skip(reason="b-6")
     def test_np_asarray_is_the_local_part(self, stored, comm, whole):
         same(np.asarray(stored), part(whole, 0, comm))
 

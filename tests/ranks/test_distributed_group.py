@@ -69,8 +69,6 @@ class TestCreateDataset:
 
     @pytest.mark.parametrize("dtype", DTYPES, ids=str)
     def test_new_data_are_zero(self, tree, comm, dtype):
-        if np.dtype(dtype).kind in "SUV":
-            pytest.skip("b-5")
         made = tree.create_dataset(
             "x", shape=(5, 3), dtype=dtype, distributed=True, distributed_axis=1
         )

@@ -16,11 +16,6 @@ SHAPES = [(6, 4), (1, 3), (0, 2), (3, 7, 2), (15,), (2, 0, 3)]
 LAYOUTS = [(shape, axis) for shape in SHAPES for axis in range(len(shape))]
 
 
-@pytest.fixture(scope="module")
-def exchange():
-    return pytest.importorskip("memdata.exchange")
-
-
 @pytest.fixture(params=LAYOUTS, ids=str)
 def layout(request):
     """A shape and the distributed axis: shorter than the ranks, empty, not the first."""
@@ -340,7 +335,6 @@ class TestCopies:
         assert repr(array.local_array).removeprefix("array") in repr(array)
 
 
-@pytest.mark.usefixtures("exchange")
 class TestRedistribute:
     @pytest.mark.parametrize("dtype", DTYPES, ids=str)
     def test_any_dtype(self, any_comm, dtype):
@@ -431,7 +425,6 @@ class TestRedistribute:
             array.redistribute(1)
 
 
-@pytest.mark.usefixtures("exchange")
 class TestGather:
     @pytest.mark.parametrize("dtype", DTYPES, ids=str)
     def test_allgather_gives_the_whole_array(self, any_comm, dtype):
@@ -477,7 +470,6 @@ class TestGather:
                 distribute(numbered((5, 3)), 0, comm).gather(rank)
 
 
-@pytest.mark.usefixtures("exchange")
 class TestAllreduce:
     def test_sum_is_the_default(self, any_comm):
         size, rank = size_and_rank(any_comm)
@@ -508,7 +500,6 @@ class TestAllreduce:
 OPERATIONS = ["sum", "prod", "min", "max", "mean", "std", "var", "all", "any", "argmin", "argmax"]
 
 
-@pytest.mark.usefixtures("exchange")
 class TestReduceGlobal:
     """Reductions with communication: NumPy's on the whole array, on all ranks."""
 

@@ -100,7 +100,6 @@ class TestWholeAxis:
         check(array["a"], whole["a"], 1, comm)
         check(array[["b"]], whole[["b"]], 1, comm)
 
-    @pytest.mark.skip(reason="b-2")
     def test_a_field_with_axes_of_its_own(self, comm):
         whole = numbered((5, 3), [("a", "i4"), ("b", "f8", (2,))])
         check(distribute(whole, 1, comm)["b"], whole["b"], 1, comm)
@@ -172,12 +171,11 @@ class TestLocal:
         array[...] = array * 2
         assert (array.local_array[:, 1:3] == 12).all()
 
-    @pytest.mark.skip(reason="b-3")
     def test_setting_a_part_is_local_too_and_does_not_warn(self, comm):
         array = distribute(numbered((20, 2)), 0, comm)
-        array[:1] = 7
-        assert (array.local_array[:1] == 7).all()
-        assert not (array.local_array[1:] == 7).any()
+        array[:1] = -1
+        assert (array.local_array[:1] == -1).all()
+        assert not (array.local_array[1:] == -1).any()
 
 
 INDICES = st.integers(-6, 6) | st.none()
@@ -348,8 +346,6 @@ class TestGlobalSlice:
         array = distribute(numbered(SHAPE), 0, comm)
         with pytest.raises(IndexError):
             array.global_slice[index]
-        if index == (0, 4):
-            return
         with pytest.raises(IndexError):
             array.global_slice[index] = 1
         check(array, numbered(SHAPE), 0, comm)
