@@ -10,7 +10,7 @@ import os
 import h5py
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from whole import check, distribute, numbered, part, same
 
@@ -359,6 +359,7 @@ def indices(length):
 
 
 @pytest.mark.parametrize("name", ["plain", "packed", "small"])
+@settings(max_examples=25)
 @given(data=st.data())
 def test_a_selection_comes_before_the_cut(comm, selectable, name, data):
     shape = (6, 5, 4) if name == "small" else (60, 20, 30)
