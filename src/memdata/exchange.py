@@ -11,7 +11,7 @@ import math
 import operator
 import pickle
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, reduce
 from typing import Any, cast
 
 import numpy as np
@@ -171,13 +171,12 @@ def allreduce(array: Any, op: Any = None) -> Any:
         if array.shape != (1,):
             raise ValueError(f"expected one element per rank, shape (1,), got {array.shape}")
         step.facts(dtype=_dtype_fact(array.dtype))
-    mine = array.local_array[0]
-    elements = [mine] if comm is None else comm.allgather(mine)
-    value = elements[0]
+        mine = pickle.dumps(array.local_array[0], protocol=5)
+    texts = [mine] if comm is None else comm.allgather(mine)
     with together(comm, "allreduce"):
-        for element in elements[1:]:
-            value = value + element if op is None else op(value, element)
-    return value
+        elements = [pickle.loads(text) for text in texts]
+        add = operator.add if op is None else op
+        return reduce(add, elements)
 
 
 def reduce_global(

@@ -226,6 +226,24 @@ class TestGather:
             assert gathered is None
 
 
+class TestAllreduce:
+    def test_in_the_order_of_the_ranks(self, comm):
+        size, _ = size_and_rank(comm)
+        texts = np.array([f"{rank}," for rank in range(size)], object)
+        found = exchange.allreduce(distribute(texts, 0, comm))
+        assert found == "".join(texts)
+
+    def test_another_shape_on_one_rank(self, several):
+        array = distribute(np.ones(several.size + 1), 0, several)  # two on the first
+        with pytest.raises(ValueError, match=r"rank 0 of .*expected one element per rank"):
+            exchange.allreduce(array)
+
+    def test_an_element_that_cannot_be_sent(self, several):
+        whole = np.array([1] * (several.size - 1) + [lambda: None], object)
+        with pytest.raises(Exception, match=rf"rank {several.size - 1} of .*allreduce.*pickle"):
+            exchange.allreduce(distribute(whole, 0, several))
+
+
 class TestReduceGlobal:
     """Against NumPy on the whole array, with many partial results and with few."""
 
