@@ -38,17 +38,20 @@ try:
 except (ImportError, RuntimeError):
     WORLD = None
 
+SIZE = 1 if WORLD is None else WORLD.size
+
 FOLDER = Path(__file__).resolve().parent
 TEST_LIMIT = float(os.environ.get("RANKS_TEST_LIMIT", "60"))  # seconds, for one test
 WAIT_LIMIT = float(os.environ.get("RANKS_WAIT_LIMIT", "15"))  # for the others to end it as well
 
-# No shrinking: it may take longer than a test may. To shrink, add the phase and raise the limit.
+# All ranks together do about as much as one alone would. No shrinking: it may take longer than a
+# test may. To shrink, add the phase and raise the limit.
 settings.register_profile(
     "ranks",
     derandomize=True,
     database=None,
     deadline=None,
-    max_examples=int(os.environ.get("RANKS_EXAMPLES", "60")),
+    max_examples=max(10, int(os.environ.get("RANKS_EXAMPLES", "60")) // SIZE),
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )

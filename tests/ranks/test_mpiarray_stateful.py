@@ -218,7 +218,7 @@ def test_random_histories(comm):
     size = 1 if comm is None else comm.size
     of_this = type("OfThisWorld", (Machine,), {"comm": comm})
     limits = settings(
-        settings.get_profile("ranks"), max_examples=60 // size + 5, stateful_step_count=20
+        settings.get_profile("ranks"), max_examples=40 // size + 4, stateful_step_count=20
     )
     test = of_this.TestCase
     test.settings = limits
