@@ -300,7 +300,13 @@ class MemDiskGroup(_BaseGroup):
 
         options.pop("file_format")
         data = MemGroup(distributed=distributed, comm=comm)
-        transfer.load_group(data._get_storage(), file_, **options)
+        transfer.load_group(
+            data._get_storage(),
+            file_,
+            distributed=distributed,
+            comm=data.comm if distributed else None,
+            **options,
+        )
         return data
 
     @classmethod
@@ -585,7 +591,7 @@ class MemDiskGroup(_BaseGroup):
             convert_attribute_strings=self._convert_own("attribute", convert_attribute_strings),
             convert_dataset_strings=self._convert_own("dataset", convert_dataset_strings),
             extra_attrs=extra,
-            comm=None if self.ondisk else self._data.comm,
+            comm=self._data.comm if self.distributed else None,
             **kw,
         )
 

@@ -541,7 +541,7 @@ class MemGroup(_BaseGroup):
             convert_attribute_strings=convert_attribute_strings,
             distributed=distributed,
             hints=hints,
-            comm=self.comm,
+            comm=self.comm if distributed else None,
             **kw,
         )
         return self
@@ -637,7 +637,7 @@ class MemGroup(_BaseGroup):
             hints=hints,
             convert_dataset_strings=convert_dataset_strings,
             convert_attribute_strings=convert_attribute_strings,
-            comm=self.comm,
+            comm=self.comm if self.distributed else None,
             **kw,
         )
 
