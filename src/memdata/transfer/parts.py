@@ -147,11 +147,11 @@ def write_exchanged(
     slabs = _slabs(layout, ranks)
     for start in slabs:
         stop = min(start + slabs.step, layout.outer)
-        with ranks.together(f"saving {node.path}"):
+        with ranks.together(f"{bar.what}: {node.path}"):
             piece = np.ascontiguousarray(_flat(array, start, stop, layout))
         slab = MPIArray._from_local(piece, 1, ranks.comm, layout.length, part.start)
         rows = exchange.redistribute(slab, 0)
-        with ranks.together(f"saving {node.path}"):
+        with ranks.together(f"{bar.what}: {node.path}"):
             at = offset + (start + rows.local_offset[0]) * layout.row
             if rows.size:
                 write_direct(descriptor, at, rows.local_array, bar)
@@ -173,7 +173,7 @@ def read_exchanged(
     for start in slabs:
         stop = min(start + slabs.step, layout.outer)
         count, first, _last = mpitools.split_local(stop - start, ranks.comm)
-        with ranks.together(f"loading {node.path}"):
+        with ranks.together(f"{bar.what}: {node.path}"):
             rows = np.empty((count, layout.length, layout.inner), np.uint8)
             if rows.size:
                 at = offset + (start + first) * layout.row
@@ -332,7 +332,7 @@ def _write_round(
     from memdata.formats.hdf5_chunks import pack
 
     part, shape = _part(node)
-    with ranks.together(f"packing {node.path}"):
+    with ranks.together(f"{bar.what}: packing {node.path}"):
         packed = []
         if block is not None:
             origin = [0] * len(shape)
@@ -347,11 +347,11 @@ def _write_round(
     else:
         wanted = [wanted]
     places: Any = None
-    with ranks.together(f"making places for the chunks of {node.path}"):
+    with ranks.together(f"{bar.what}: making places for the chunks of {node.path}"):
         if placer is not None:
             places = [placer.place(node.path, chunks) for chunks in wanted]
     mine = places[0] if ranks.comm is None else ranks.comm.scatter(places, root=0)
-    with ranks.together(f"saving {node.path}"):
+    with ranks.together(f"{bar.what}: {node.path}"):
         for chunk, place in zip(packed, mine, strict=True):
             _write_all(descriptor, chunk.content, place)
     if block is not None:
@@ -386,7 +386,7 @@ def gather_part(node: DatasetNode, target: Target, ranks: Ranks, bar: Progress) 
             low, high = max(start, part.start), min(stop, part.stop)
             piece = _rows(array, part, low, max(low, high))
         pieces = [piece] if ranks.comm is None else ranks.comm.gather(piece, root=0)
-        with ranks.together(f"saving {node.path}"):
+        with ranks.together(f"{bar.what}: {node.path}"):
             if ranks.first:
                 target.write_rows(node, start, stop, _joined(pieces, part.axis))
         bar.advance(piece.nbytes)
