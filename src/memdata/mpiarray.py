@@ -121,11 +121,14 @@ class MPIArray(_cmemdata._MPIArray):
         1
         """
         from memdata import mpitools
+        from memdata.collective import together
 
-        if not isinstance(array, np.ndarray):
-            raise TypeError(f"expected an ndarray, got {type(array).__name__}")
         comm = mpitools.world if comm is None else comm
-        mine = (str(np.lib.format.dtype_to_descr(array.dtype)), array.shape, operator.index(axis))
+        with together(comm, "MPIArray.wrap"):
+            if not isinstance(array, np.ndarray):
+                raise TypeError(f"expected an ndarray, got {type(array).__name__}")
+            dtype = str(np.lib.format.dtype_to_descr(array.dtype))
+            mine = (dtype, array.shape, operator.index(axis))
         ranks = [mine] if comm is None else comm.allgather(mine)
         problem = _wrap_problem(ranks)
         if problem:
@@ -356,9 +359,6 @@ class MPIArray(_cmemdata._MPIArray):
         MemoryError
             On all ranks: the result and the budget do not fit on one of them.
         """
-        axis = self._normal_axis(axis)
-        if axis == self.axis:
-            return self
         from memdata import exchange
 
         moved: Self = exchange.redistribute(self, axis, budget)
@@ -395,10 +395,8 @@ class MPIArray(_cmemdata._MPIArray):
         Raises
         ------
         ValueError
-            The local shape is not ``(1,)``.
+            On all ranks: the local shape is not ``(1,)`` on one of them.
         """
-        if self.shape != (1,):
-            raise ValueError(f"expected one element per rank, shape (1,), got {self.shape}")
         from memdata import exchange
 
         return exchange.allreduce(self, op)
