@@ -14,18 +14,22 @@ C_SOURCES := $(wildcard src/_cmemdata/*.c src/_cmemdata/*.h)
 PYTHON_FOLDERS := src tests benchmarks examples tools setup.py
 
 .DEFAULT_GOAL := help
-.PHONY: help build test lint lint-python lint-types lint-c demo bench format clean
+.PHONY: help build test test-parallel-hdf5 lint lint-python lint-types lint-c demo bench format clean
 .DELETE_ON_ERROR:
 
 help: ## show this text
 	@echo "make TARGET [PYTHON=python3.x] [ARGS=...]"
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' Makefile
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1\t\2/p' Makefile
 
 build: $(STAMPS)/base ## build the C extension in place (see setup.py for switches)
 	@$(RUN) setup.py --quiet build_ext --inplace
 
 test: $(STAMPS)/test build ## run the tests
 	$(RUN) -m pytest $(ARGS)
+
+test-parallel-hdf5: ## run the distributed file tests with h5py built for parallel HDF5
+	$(PYTHON) tools/parallel_hdf5.py
+	.venv-parallel/bin/python -m pytest tests/test_parallel_hdf5.py $(ARGS)
 
 lint: lint-python lint-types lint-c ## check style, types, stubs and compiler warnings
 
@@ -54,7 +58,7 @@ format: $(STAMPS)/lint ## lay out Python and C code
 	.venv/bin/clang-format -i $(C_SOURCES)
 
 clean: ## remove what was made, the environment too
-	rm -rf .venv .cache build dist demo-output src/*.egg-info src/memdata/*.so
+	rm -rf .venv .venv-parallel .cache build dist demo-output src/*.egg-info src/memdata/*.so
 	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find $(PYTHON_FOLDERS) -name __pycache__ -prune -exec rm -rf {} +
 

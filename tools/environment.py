@@ -72,6 +72,11 @@ def complete_interpreter():
     if os.geteuid() != 0:
         fail(f"missing: {things}; as root run: apt-get install {' '.join(packages)}")
     say(f"missing: {things}; installing {' '.join(packages)}")
+    apt_install(packages)
+
+
+def apt_install(packages):
+    """Install Debian packages, as root."""
     environment = dict(os.environ, DEBIAN_FRONTEND="noninteractive")
     install = ["apt-get", "install", "--quiet", "--yes", "--no-install-recommends", *packages]
     for command in (["apt-get", "update", "--quiet"], install):
@@ -88,9 +93,9 @@ def complete_interpreter():
             fail(f"this failed: {' '.join(command)}")
 
 
-def pip_install(*arguments):
+def pip_install(*arguments, python=VENV_PYTHON):
     """Run pip inside the environment."""
-    command = [str(VENV_PYTHON), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+    command = [str(python), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
     if subprocess.call([*command, *arguments]) != 0:
         fail(f"pip install {' '.join(arguments)} failed")
 

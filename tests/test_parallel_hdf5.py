@@ -1,0 +1,29 @@
+"""Runs the tests of distributed files where h5py knows MPI: `make test-parallel-hdf5`.
+
+h5py of the package index does not, so `make test` skips this file.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from test_ranks import JOB_LIMIT, RANKS, open_mpi, report, run_pytest, summary
+
+FILES = ["test_parallel_files.py", "test_file_faults.py"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(JOB_LIMIT + 90)
+@pytest.mark.parametrize("ranks", [2, 3])
+def test_files(ranks: int, tmp_path: Path) -> None:
+    h5py = pytest.importorskip("h5py")
+    if not h5py.get_config().mpi:
+        pytest.skip("h5py was built without MPI")
+    tests = [str(RANKS / name) for name in FILES]
+    ended, outputs = run_pytest(open_mpi(), ranks, tmp_path / "job", tests)
+    if ended.code != 0:
+        pytest.fail(report(ended, outputs), pytrace=False)
+    assert "passed" in summary(outputs[0])
+    assert len({summary(text) for text in outputs}) == 1, [summary(text) for text in outputs]
