@@ -49,7 +49,7 @@ demo: $(STAMPS)/demo build ## analyse one second of three gravitational-wave det
 	@strain=$$($(RUN) tools/fetch_strain.py) && \
 	$(RUN) examples/gravitational_waves.py "$$strain" demo-output
 
-bench: build ## print the table of speeds
+bench: $(STAMPS)/test build ## print the table of speeds
 	$(RUN) -m benchmarks $(ARGS)
 
 format: $(STAMPS)/lint ## lay out Python and C code
