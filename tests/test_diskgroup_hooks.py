@@ -221,3 +221,27 @@ def test_overrides_of_init_copy_and_properties_of_a_clients_container(tmp_path):
     assert stream.copy().attrs == {"copied": True}
     stream.save(tmp_path / "x.h5")
     assert list(Timestream.from_file(tmp_path / "x.h5", detect_subclass=False).freq) == [1.0, 2.0]
+
+
+@pytest.mark.parametrize("create", ["create_group", "create_dataset"])
+def test_a_hook_may_move_the_group_that_asks(create):
+    """It is asked before anything is made; what is made then goes where the path counted from."""
+
+    asked = []
+
+    class Restless(MemDiskGroup):
+        @staticmethod
+        def group_name_allowed(path):
+            for handle in asked:
+                handle._name = "/"
+            return True
+
+        dataset_name_allowed = group_name_allowed
+
+    container = Restless()
+    MemGroup.create_group(container._data, "a")
+    asked.append(container["a"])
+    del container._data["a"]
+    arguments = {"shape": (2,)} if create == "create_dataset" else {}
+    getattr(asked[0], create)("x", **arguments)
+    assert "x" not in container

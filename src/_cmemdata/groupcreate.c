@@ -7,7 +7,8 @@
 #include "dataset.h"
 #include "storage.h"
 
-/* The name of the new thing as an exact str, checked, and the node that paths count from. */
+/* Check and split the name of something new; the node that the path counts from. A new reference: the
+   hooks may give the group another place meanwhile. */
 static PyObject *
 start_of_new(module_state *state, Group *self, PyObject *name, split_path *split)
 {
@@ -25,7 +26,7 @@ start_of_new(module_state *state, Group *self, PyObject *name, split_path *split
     if (start == NULL) {
         split_path_clear(split);
     }
-    return start;
+    return Py_XNewRef(start);
 }
 
 static void
@@ -152,6 +153,7 @@ group_create_group(PyObject *object, PyObject *name)
         handle = node != NULL ? insert(state, self, start, &split, node) : NULL;
         Py_XDECREF(node);
     }
+    Py_DECREF(start);
     split_path_clear(&split);
     return handle;
 }
@@ -196,6 +198,7 @@ group_insert_dataset(PyObject *object, PyObject *args)
         check_free(state, self, start, &split, true) == 0) {
         handle = insert_dataset(state, self, start, &split, stored);
     }
+    Py_DECREF(start);
     split_path_clear(&split);
     return handle;
 }
@@ -226,7 +229,6 @@ group_create_common(PyObject *object, PyObject *const *args, Py_ssize_t nargs)
         check_free(state, self, start, &split, true) < 0) {
         goto done;
     }
-    Py_INCREF(start); /* what follows may call into Python, which may change the tree */
     int is_null = args[3] != Py_None ? is_null_dataspace(state, args[3]) : 0;
     array = is_null == 1   ? Py_NewRef(args[3])
             : is_null == 0 ? array_for(state, args[1], args[2], args[3])
@@ -249,8 +251,8 @@ group_create_common(PyObject *object, PyObject *const *args, Py_ssize_t nargs)
         handle = stored != NULL ? insert_dataset(state, self, start, &split, stored) : NULL;
         Py_XDECREF(stored);
     }
-    Py_DECREF(start);
 done:
+    Py_DECREF(start);
     Py_XDECREF(array);
     Py_XDECREF((PyObject *)body);
     split_path_clear(&split);
