@@ -12,6 +12,14 @@ from memdata import MemGroup
 from memdata.interrupt import DeferredInterrupt
 
 
+@pytest.fixture(autouse=True)
+def ctrl_c_raises():
+    """A shell starts what it runs in the background with SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture
 def tree():
     """A tree that is moved in several pieces."""

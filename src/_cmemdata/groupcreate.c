@@ -78,34 +78,45 @@ check_free(module_state *state, Group *self, PyObject *start, const split_path *
     return 0;
 }
 
-/* The group that the last name goes into, made with its parents where missing; new reference. */
+/* The group that the last name goes into, made with its parents where missing; new reference.
+   Making a node may let other threads run: one that was faster has made the group. */
 static PyObject *
-make_parents(module_state *state, PyObject *start, const split_path *split)
+make_parents(module_state *state, Group *self, PyObject *start, const split_path *split)
 {
     PyObject *at = Py_NewRef(start);
     for (Py_ssize_t i = 0; at != NULL && i < split->count - 1; i++) {
         PyObject *child = NULL;
         int there = dict_get(at, split->names[i], &child);
         if (there == 0) {
-            child = storage_new(state);
-            if (child != NULL && PyDict_SetItem(at, split->names[i], child) < 0) {
-                Py_CLEAR(child);
-            }
+            PyObject *made = storage_new(state);
+            child = made != NULL ? PyDict_SetDefault(at, split->names[i], made) : NULL;
+            Py_XINCREF(child);
+            Py_XDECREF(made);
+        }
+        if (child != NULL && !is_storage(state, child)) {
+            raise_exists(state, self, split, i, child);
+            Py_CLEAR(child);
         }
         Py_SETREF(at, child);
     }
     return at;
 }
 
-/* Put `node` under the last name of `split`; returns the handle on it. */
+/* Put `node` under the last name of `split`, where nothing is or, for `replace`, a dataset; returns
+   the handle on it. Between looking and putting no other thread can run. */
 static PyObject *
-insert(module_state *state, Group *self, PyObject *start, const split_path *split, PyObject *node)
+insert(module_state *state, Group *self, PyObject *start, const split_path *split, PyObject *node,
+       bool replace)
 {
-    PyObject *parent = make_parents(state, start, split);
-    PyObject *old = NULL;
-    int done = parent != NULL ? dict_get(parent, split->names[split->count - 1], &old) : -1;
-    if (done >= 0) {
-        done = PyDict_SetItem(parent, split->names[split->count - 1], node);
+    PyObject *parent = make_parents(state, self, start, split);
+    PyObject *name = split->names[split->count - 1], *old = NULL;
+    int there = parent != NULL ? dict_get(parent, name, &old) : -1;
+    int done = -1;
+    if (there == 1 && (!replace || is_storage(state, old))) {
+        raise_exists(state, self, split, split->count - 1, old);
+    }
+    else if (there >= 0) {
+        done = PyDict_SetItem(parent, name, node);
     }
     Py_XDECREF(parent);
     PyObject *handle = done == 0 ? group_handle(state, self, node, split) : NULL;
@@ -150,7 +161,7 @@ group_create_group(PyObject *object, PyObject *name)
     if (check_allowed(state, self, true, &split) == 0 &&
         check_free(state, self, start, &split, false) == 0) {
         PyObject *node = storage_new(state);
-        handle = node != NULL ? insert(state, self, start, &split, node) : NULL;
+        handle = node != NULL ? insert(state, self, start, &split, node, false) : NULL;
         Py_XDECREF(node);
     }
     Py_DECREF(start);
@@ -177,7 +188,7 @@ insert_dataset(module_state *state, Group *self, PyObject *start, split_path *sp
     Py_CLEAR(place->name);
     Py_XSETREF(place->prefix, prefix);
     Py_XSETREF(place->tail, Py_NewRef(split->owner));
-    return insert(state, self, start, split, stored);
+    return insert(state, self, start, split, stored, true);
 }
 
 PyObject *
