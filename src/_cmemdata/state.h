@@ -17,28 +17,23 @@ typedef struct {
 /* Names that C looks up: interned once. */
 #define MEMDATA_NAMES(X)                                                                           \
     X(__array__)                                                                                   \
-    X(__dict__)                                                                                    \
     X(_from_storage_root)                                                                          \
     X(_group_class)                                                                                \
     X(attrs)                                                                                       \
     X(axes)                                                                                        \
     X(axis)                                                                                        \
     X(comm)                                                                                        \
-    X(copy)                                                                                        \
     X(create_group)                                                                                \
     X(dataset_name_allowed)                                                                        \
     X(distributed)                                                                                 \
     X(dtype)                                                                                       \
-    X(file)                                                                                        \
     X(group_name_allowed)                                                                          \
     X(keepdims)                                                                                    \
-    X(name)                                                                                        \
     X(out)                                                                                         \
     X(rank)                                                                                        \
     X(redistribute)                                                                                \
     X(shape)                                                                                       \
     X(size)                                                                                        \
-    X(storage_root)                                                                                \
     X(where)
 
 typedef struct {
