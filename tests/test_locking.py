@@ -5,6 +5,7 @@
 import errno
 import os
 import stat
+import sys
 import threading
 
 import pytest
@@ -307,3 +308,56 @@ class TestAtomicFile:
         target.chmod(0o400)
         with pytest.raises(PermissionError):
             self.write(target)
+
+
+class Stop(Exception):
+    """What a signal handler of the user raises."""
+
+
+class Stopper:
+    """Raises `Stop` before the n-th byte code of memdata.locking; a context manager."""
+
+    def __init__(self, number):
+        self.left = number
+
+    def trace(self, frame, event, argument):
+        if frame.f_globals.get("__name__") != "memdata.locking":
+            return None
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            self.left -= 1
+            if self.left == 0:
+                sys.settrace(None)
+                raise Stop
+        return self.trace
+
+    def __enter__(self):
+        self.before = sys.gettrace()
+        sys.settrace(self.trace)
+        return self
+
+    def __exit__(self, *error):
+        sys.settrace(self.before)
+
+
+# A file object that never got a name says so while it closes itself.
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.parametrize("keep", [False, True])
+def test_an_exception_at_any_byte_code_leaves_one_whole_file(tmp_path, keep):
+    target = tmp_path / "x"
+    for number in range(1, 5000):
+        target.write_bytes(b"old")
+        stopper = Stopper(number)
+        file = AtomicFile(target, keep=keep)
+        try:
+            with stopper, file:
+                os.ftruncate(file.fd, 0)
+                os.write(file.fd, b"new")
+        except Stop:
+            file.discard()
+        assert os.listdir(tmp_path) == ["x"]
+        assert target.read_bytes() in {b"old", b"new"}
+        if stopper.left > 0:
+            break
+    assert number > 100
+    assert target.read_bytes() == b"new"

@@ -196,7 +196,7 @@ class AtomicFile:
     def __enter__(self) -> Self:
         old = self._check_target()
         try:
-            self._file = self._create()
+            self._create()
             if old is not None:
                 _like_old(self.fd, old)
                 if self.keep:
@@ -249,27 +249,30 @@ class AtomicFile:
             raise PermissionError(errno.EACCES, "the file is write-protected", self.filename)
         return old
 
-    def _create(self) -> IO[bytes]:
+    def _create(self) -> None:
         """Make the temporary file, empty and locked."""
         while True:
             self._making = True
             try:
-                # A file object closes itself when Ctrl-C comes before it has a name.
-                file = open(self.path, "x+b", buffering=0)  # noqa: SIM115
+                # An exception of a signal handler may come after any step. A file object closes
+                # itself when it has no name yet; from then on `discard` knows it.
+                self._file = open(self.path, "x+b", buffering=0)  # noqa: SIM115
             except FileExistsError:
                 self._making = False
                 # Being written just now, or left behind by a program that died?
                 self._remove_left()
                 continue
             try:
-                self._lock(file)
-            except BaseException:
+                self._lock(self._file)
+            except OSError:  # another program has taken it for one left behind
                 self._making = False
+                file, self._file = self._file, None
                 file.close()
                 raise
-            if _same_file(file, self.path):
-                return file
-            file.close()  # somebody took it for one left behind, before it was locked
+            if _same_file(self._file, self.path):
+                return
+            file, self._file = self._file, None  # it was removed before it was locked
+            file.close()
 
     def _remove_left(self) -> None:
         try:
