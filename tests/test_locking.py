@@ -345,6 +345,8 @@ class Stopper:
 @pytest.mark.parametrize("keep", [False, True])
 def test_an_exception_at_any_byte_code_leaves_one_whole_file(tmp_path, keep):
     target = tmp_path / "x"
+    with Stopper(0), AtomicFile(target):  # CPython 3.12 counts from the second time on
+        pass
     for number in range(1, 5000):
         target.write_bytes(b"old")
         stopper = Stopper(number)
