@@ -8,6 +8,8 @@
     HDF5 through h5py
 ``zarr``
     zarr stores through zarr-python 2 and 3
+``tagged``
+    types that a format has not: what is stored instead, and how it comes back
 ``attributes``, ``strings``, ``references``, ``selections``, ``names``
     what an attribute, a string, a reference, an index, a name means in memory and on disk
 """
