@@ -223,30 +223,37 @@ dataset_dealloc(PyObject *self)
 }
 
 static PyObject *
-dataset_getstate(PyObject *self, PyObject *Py_UNUSED(ignored))
+dataset_reduce(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
-    PyObject *place = object_getstate((MemObject *)self);
-    if (place == NULL) {
-        return NULL;
-    }
-    return Py_BuildValue("(NN)", place, or_none((PyObject *)((Dataset *)self)->body));
+    PyObject *body = or_none((PyObject *)((Dataset *)self)->body);
+    PyObject *reduced = object_reduce_with(self, body);
+    Py_DECREF(body);
+    return reduced;
 }
 
 static PyObject *
-dataset_setstate(PyObject *self, PyObject *pickled)
+dataset_restore(PyObject *cls, PyObject *args)
 {
-    PyObject *root, *name, *dict, *body;
-    if (!PyArg_Parse(pickled, "((OOO)O)", &root, &name, &dict, &body) ||
-        object_setstate((MemObject *)self, root, name, dict) < 0) {
+    PyTypeObject *type = (PyTypeObject *)cls;
+    module_state *state = state_of_type(type);
+    PyObject *root, *name, *body;
+    if (!PyArg_ParseTuple(args, "OOO:_restore", &root, &name, &body)) {
         return NULL;
     }
-    if (body != Py_None) {
-        if (!Py_IS_TYPE(body, state_of(self)->body_type)) {
-            return PyErr_Format(PyExc_TypeError, "the state's body must be a _DatasetBody");
-        }
+    if (body != Py_None && !Py_IS_TYPE(body, state->body_type)) {
+        return PyErr_Format(PyExc_TypeError, "the body must be a _DatasetBody, not %.200s",
+                            Py_TYPE(body)->tp_name);
+    }
+    PyObject *self = object_made(type, root, name);
+    if (self != NULL && !is_dataset(state, self)) {
+        PyErr_Format(PyExc_TypeError, "%.200s.__new__ made a %.200s, which is no dataset",
+                     type->tp_name, Py_TYPE(self)->tp_name);
+        Py_CLEAR(self);
+    }
+    if (self != NULL && body != Py_None) {
         Py_XSETREF(((Dataset *)self)->body, (DatasetBody *)Py_NewRef(body));
     }
-    Py_RETURN_NONE;
+    return self;
 }
 
 static int
@@ -292,10 +299,11 @@ static PyMethodDef dataset_methods[] = {
     {"__deepcopy__", dataset_deepcopy, METH_O, dataset_deepcopy_doc},
     {"resize", SLOT_FUNC(PyCFunctionWithKeywords, dataset_resize), METH_VARARGS | METH_KEYWORDS,
      dataset_resize_doc},
-    {"__getstate__", dataset_getstate, METH_NOARGS,
-     "__getstate__($self, /)\n--\n\nWhat pickle keeps: the whole tree."},
-    {"__setstate__", dataset_setstate, METH_O,
-     "__setstate__($self, state, /)\n--\n\nTake what pickle kept."},
+    {"__reduce__", dataset_reduce, METH_NOARGS,
+     "__reduce__($self, /)\n--\n\nFor pickle, which keeps the whole tree."},
+    {"_restore", dataset_restore, METH_VARARGS | METH_CLASS,
+     "_restore($type, root, name, body, /)\n--\n\n"
+     "Make again what pickle kept, without ``__init__``."},
     {NULL, NULL, 0, NULL},
 };
 

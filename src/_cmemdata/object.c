@@ -115,7 +115,13 @@ object_init_slot(PyObject *self, PyObject *args, PyObject *kwargs)
 static PyObject *
 object_new_slot(PyTypeObject *type, PyObject *Py_UNUSED(args), PyObject *Py_UNUSED(kwargs))
 {
-    return type->tp_alloc(type, 0);
+    if (!PyType_HasFeature(type, Py_TPFLAGS_IS_ABSTRACT)) {
+        return type->tp_alloc(type, 0);
+    }
+    PyObject *none = PyTuple_New(0); /* object's own __new__ names the abstract methods */
+    PyObject *self = none != NULL ? PyBaseObject_Type.tp_new(type, none, NULL) : NULL;
+    Py_XDECREF(none);
+    return self;
 }
 
 PyObject *
@@ -125,7 +131,7 @@ object_from_root(module_state *state, PyObject *cls, PyObject *root, PyObject *n
     if (PyType_Check(cls) && PyType_IsSubtype(type, state->object_type) &&
         type_lookup(type, state->str__from_storage_root) == state->default_from_storage_root &&
         type->tp_new == object_new_slot) {
-        PyObject *self = type->tp_alloc(type, 0);
+        PyObject *self = object_new_slot(type, NULL, NULL);
         if (self != NULL && object_set_place((MemObject *)self, root, name) < 0) {
             Py_CLEAR(self);
         }
@@ -134,20 +140,9 @@ object_from_root(module_state *state, PyObject *cls, PyObject *root, PyObject *n
     return PyObject_CallMethodObjArgs(cls, state->str__from_storage_root, root, name, NULL);
 }
 
-PyDoc_STRVAR(from_storage_root_doc,
-"_from_storage_root($type, /, root, name)\n--\n\n"
-"A handle on what `root` holds under the absolute `name`, built without ``__init__``.");
-
-static PyObject *
-object_from_storage_root(PyObject *cls, PyObject *args, PyObject *kwargs)
+PyObject *
+object_made(PyTypeObject *type, PyObject *root, PyObject *name)
 {
-    static char *keywords[] = {"root", "name", NULL};
-    PyObject *root, *name;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO:_from_storage_root", keywords, &root,
-                                     &name)) {
-        return NULL;
-    }
-    PyTypeObject *type = (PyTypeObject *)cls;
     PyObject *none = PyTuple_New(0);
     PyObject *self = none != NULL ? type->tp_new(type, none, NULL) : NULL;
     Py_XDECREF(none);
@@ -163,6 +158,22 @@ object_from_storage_root(PyObject *cls, PyObject *args, PyObject *kwargs)
         Py_CLEAR(self);
     }
     return self;
+}
+
+PyDoc_STRVAR(from_storage_root_doc,
+"_from_storage_root($type, /, root, name)\n--\n\n"
+"A handle on what `root` holds under the absolute `name`, built without ``__init__``.");
+
+static PyObject *
+object_from_storage_root(PyObject *cls, PyObject *args, PyObject *kwargs)
+{
+    static char *keywords[] = {"root", "name", NULL};
+    PyObject *root, *name;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO:_from_storage_root", keywords, &root,
+                                     &name)) {
+        return NULL;
+    }
+    return object_made((PyTypeObject *)cls, root, name);
 }
 
 /* ---- the properties ---- */
@@ -293,48 +304,44 @@ object_dealloc(PyObject *self)
 /* ---- pickling ---- */
 
 PyObject *
-object_getstate(MemObject *self)
+object_reduce_with(PyObject *self, PyObject *more)
 {
-    PyObject *name = object_name(self);
-    if (name == NULL) {
-        return NULL;
+    /* What a class or its user keeps besides is the state, which they may override. */
+    PyObject *name = object_name((MemObject *)self);
+    PyObject *restore =
+        name != NULL ? PyObject_GetAttrString((PyObject *)Py_TYPE(self), "_restore") : NULL;
+    PyObject *own = restore != NULL ? PyObject_CallMethod(self, "__getstate__", NULL) : NULL;
+    PyObject *root = ((MemObject *)self)->root, *reduced = NULL;
+    root = Py_NewRef(root != NULL ? root : Py_None);
+    if (own != NULL) {
+        reduced = more != NULL ? Py_BuildValue("O(OOO)O", restore, root, name, more, own)
+                               : Py_BuildValue("O(OO)O", restore, root, name, own);
     }
-    return PyTuple_Pack(3, self->root != NULL ? self->root : Py_None, name,
-                        self->instance_dict != NULL ? self->instance_dict : Py_None);
+    Py_DECREF(root);
+    Py_XDECREF(restore);
+    Py_XDECREF(own);
+    return reduced;
 }
 
-int
-object_setstate(MemObject *self, PyObject *root, PyObject *name, PyObject *dict)
-{
-    if (dict != Py_None) {
-        if (!PyDict_Check(dict)) {
-            PyErr_SetString(PyExc_TypeError, "the state's instance attributes must be a dict");
-            return -1;
-        }
-        Py_XSETREF(self->instance_dict, Py_NewRef(dict));
-    }
-    return object_set_place(self, root, name);
-}
-
-PyDoc_STRVAR(getstate_doc, "__getstate__($self, /)\n--\n\nWhat pickle keeps: the whole tree.");
+PyDoc_STRVAR(reduce_doc, "__reduce__($self, /)\n--\n\nFor pickle, which keeps the whole tree.");
 
 static PyObject *
-object_getstate_method(PyObject *self, PyObject *Py_UNUSED(ignored))
+object_reduce(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
-    return object_getstate((MemObject *)self);
+    return object_reduce_with(self, NULL);
 }
 
-PyDoc_STRVAR(setstate_doc, "__setstate__($self, state, /)\n--\n\nTake what pickle kept.");
+PyDoc_STRVAR(restore_doc,
+"_restore($type, root, name, /)\n--\n\nMake again what pickle kept, without ``__init__``.");
 
 static PyObject *
-object_setstate_method(PyObject *self, PyObject *pickled)
+object_restore(PyObject *cls, PyObject *args)
 {
-    PyObject *root, *name, *dict;
-    if (!PyArg_Parse(pickled, "(OOO)", &root, &name, &dict) ||
-        object_setstate((MemObject *)self, root, name, dict) < 0) {
+    PyObject *root, *name;
+    if (!PyArg_ParseTuple(args, "OO:_restore", &root, &name)) {
         return NULL;
     }
-    Py_RETURN_NONE;
+    return object_made((PyTypeObject *)cls, root, name);
 }
 
 /* ---- the type ---- */
@@ -368,8 +375,8 @@ static PyGetSetDef object_getset[] = {
 static PyMethodDef object_methods[] = {
     {"_from_storage_root", SLOT_FUNC(PyCFunctionWithKeywords, object_from_storage_root),
      METH_VARARGS | METH_KEYWORDS | METH_CLASS, from_storage_root_doc},
-    {"__getstate__", object_getstate_method, METH_NOARGS, getstate_doc},
-    {"__setstate__", object_setstate_method, METH_O, setstate_doc},
+    {"__reduce__", object_reduce, METH_NOARGS, reduce_doc},
+    {"_restore", object_restore, METH_VARARGS | METH_CLASS, restore_doc},
     {NULL, NULL, 0, NULL},
 };
 

@@ -58,9 +58,11 @@ object_forget_weakrefs(PyObject *self)
     }
 }
 
-/* root, name and instance attributes as pickle keeps them; new tuple of three. */
-PyObject *object_getstate(MemObject *self);
-int object_setstate(MemObject *self, PyObject *root, PyObject *name, PyObject *dict);
+/* `type.__new__(type)` with a place in a tree (None: none), without `__init__`. */
+PyObject *object_made(PyTypeObject *type, PyObject *root, PyObject *name);
+
+/* `__reduce__`: `type._restore(root, name, more)` and the instance's own state; `more` may be NULL. */
+PyObject *object_reduce_with(PyObject *self, PyObject *more);
 
 /* Parse `storage_root` and `name` keywords (and nothing else) into the object. */
 int object_init_keywords(MemObject *self, PyObject *kwargs);

@@ -316,7 +316,9 @@ class MemDiskGroup(_BaseGroup):
         selections = cls._make_selections(sel_args)
         if selections is None:
             raise ValueError(f"{cls.__name__} cannot select along {_axes(sel_args)}")
-        return selections
+        from memdata.formats.selections import IfThere
+
+        return IfThere(selections)
 
     @classmethod
     def _make_selections(cls, sel_args: dict[str, Any]) -> Mapping[str, Any] | None:
@@ -330,7 +332,7 @@ class MemDiskGroup(_BaseGroup):
         Returns
         -------
         dict or None
-            As `MemGroup.from_file` takes it.
+            As `MemGroup.from_file` takes it, but that it may name datasets that a file has not.
         """
         warnings.warn(
             f"{cls.__name__} does not define _make_selections: it cannot select along "

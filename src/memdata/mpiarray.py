@@ -572,7 +572,12 @@ class MPIArray(_cmemdata._MPIArray):
         axis = self.axis
         place = (axis, self.global_shape[axis], self.local_offset[axis])
         is_world = self.comm is not None and self.comm == mpitools.world
-        return _unpickle, (type(self), self.local_array, is_world, *place), self.__dict__ or None
+        # The state is a tuple, as ndarray's is: subclasses add to it what they know.
+        return _unpickle, (type(self), self.local_array, is_world, *place), (self.__dict__,)
+
+    def __setstate__(self, state: Any) -> None:
+        (attributes,) = state
+        self.__dict__.update(attributes)
 
 
 _QUANTILES = {np.percentile, np.quantile, np.nanpercentile, np.nanquantile}

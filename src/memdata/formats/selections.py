@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 __all__ = [
+    "IfThere",
     "Run",
     "Selection",
     "check_used",
@@ -60,6 +61,10 @@ class Selection(NamedTuple):
     rest: tuple[Any, ...] | None
 
 
+class IfThere(dict[str, Any]):
+    """Selections of datasets that a file need not have: no error where they are missing."""
+
+
 def normalised(selections: Mapping[str, Any] | None) -> dict[str, Any]:
     """The selections by absolute path without needless slashes; those that select are kept.
 
@@ -72,7 +77,7 @@ def normalised(selections: Mapping[str, Any] | None) -> dict[str, Any]:
         return {}
     if not isinstance(selections, Mapping):
         raise TypeError(f"selections is a dict of path: index, not {type(selections).__name__}")
-    result = {}
+    result: dict[str, Any] = IfThere() if isinstance(selections, IfThere) else {}
     for path, index in selections.items():
         if not isinstance(path, str):
             raise TypeError(f"selections has the key {path!r}, which is no path")
@@ -83,7 +88,7 @@ def normalised(selections: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def check_used(selections: Mapping[str, Any], datasets: set[str]) -> None:
-    """Check that every selection is of a dataset.
+    """Check that every selection is of a dataset, but for those of `IfThere`.
 
     Raises
     ------
@@ -91,7 +96,7 @@ def check_used(selections: Mapping[str, Any], datasets: set[str]) -> None:
         Names the paths that are not.
     """
     unknown = sorted(set(selections) - datasets)
-    if unknown:
+    if unknown and not isinstance(selections, IfThere):
         raise ValueError(f"selections of what is not a dataset there: {', '.join(unknown)}")
 
 
