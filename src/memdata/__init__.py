@@ -14,7 +14,12 @@ Examples
 array([3., 4., 5.])
 """
 
-from memdata import fileformats, mpiarray
+from memdata import (
+    _io,  # noqa: F401 - programs reach it as memdata._io
+    _memh5,  # noqa: F401 - likewise
+    fileformats,
+    mpiarray,
+)
 from memdata._cmemdata import (
     MemAttrs,
     MemDataset,
