@@ -265,7 +265,8 @@ class Finder(doctest.DocTestFinder):
     """Also finds the docstrings of C functions, methods and properties."""
 
     def _from_module(self, module, thing):
-        if inspect.isroutine(thing) or inspect.isdatadescriptor(thing):
+        native = inspect.isbuiltin(thing) or inspect.ismethoddescriptor(thing)
+        if native or inspect.isdatadescriptor(thing):
             return True
         return super()._from_module(module, thing)
 
