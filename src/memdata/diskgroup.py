@@ -363,13 +363,13 @@ class MemDiskGroup(_BaseGroup):
         """
         if path is None:
             return cls
-        found = find_class(path)
+        why = "is neither imported nor in a package that is trusted (memdata.trust)"
+        try:
+            found = find_class(path)
+        except ImportError as error:
+            found, why = None, f"cannot be imported: {error}"
         if found is None:
-            warnings.warn(
-                f"the class {path!r} is not imported, and its package not trusted "
-                f"(memdata.trust): using {cls.__name__}",
-                stacklevel=3,
-            )
+            warnings.warn(f"the class {path!r} {why}: using {cls.__name__}", stacklevel=3)
             return cls
         if not isinstance(found, type) or not issubclass(found, MemDiskGroup):
             raise RuntimeError(f"{path} is not a subclass of MemDiskGroup: {found!r}")

@@ -10,12 +10,18 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from functools import lru_cache
 from types import ModuleType
 from typing import Any
 
 __all__ = ["find_class", "trust"]
 
 _trusted: set[str] = set()
+
+# What files of plain containers say that were written before memdata: there is no module to import.
+_PLAIN = frozenset(
+    f"caput.{module}.MemDiskGroup" for module in ("memdata", "memdata._memh5", "memh5")
+)
 
 
 def trust(package: str) -> None:
@@ -28,7 +34,7 @@ def trust(package: str) -> None:
     Parameters
     ----------
     package : str
-        Name of the package; all modules in it are trusted too.
+        Name of the package or module; all modules in it are trusted too.
 
     Raises
     ------
@@ -45,14 +51,38 @@ def trust(package: str) -> None:
     _trusted.add(package)
 
 
-def _installed() -> set[str]:
+def _installed() -> frozenset[str]:
+    """The packages that installed distributions trust, as they are now."""
+    return _installed_in(tuple((folder, _changed(folder)) for folder in sys.path))
+
+
+def _changed(folder: str) -> int:
+    """When something was installed there or removed; 0 where it cannot be known."""
+    try:
+        return os.stat(folder or ".").st_mtime_ns
+    except (OSError, TypeError, ValueError):
+        return 0
+
+
+@lru_cache(maxsize=8)
+def _installed_in(path: tuple[tuple[str, int], ...]) -> frozenset[str]:
+    """Read all entry points once for each state of `sys.path`: that takes milliseconds."""
     from importlib.metadata import entry_points
 
-    return {point.module for point in entry_points(group="memdata.containers")}
+    del path
+    found = set()
+    for point in entry_points(group="memdata.containers"):
+        try:
+            found.add(point.module)
+        except (AttributeError, ValueError):
+            continue  # what another distribution wrote wrongly must not keep files from opening
+    return frozenset(found)
 
 
 def _is_trusted(module: str) -> bool:
     parts = module.split(".")
+    if "__main__" in parts:
+        return False  # to import one is to run a program
     names = {".".join(parts[: n + 1]) for n in range(len(parts))}
     environment = os.environ.get("MEMDATA_TRUSTED", "").split(",")
     return (
@@ -63,12 +93,15 @@ def _is_trusted(module: str) -> bool:
 
 
 def _module(name: str) -> ModuleType | None:
+    """The module if it is imported, or may be; None where there is none."""
     module = sys.modules.get(name)
     if module is None and _is_trusted(name):
         try:
             module = importlib.import_module(name)
-        except ImportError:
-            return None
+        except ModuleNotFoundError as error:
+            missing = error.name or ""
+            if name != missing and not name.startswith(f"{missing}."):
+                raise  # it is there, but not all that it needs
     return module
 
 
@@ -76,6 +109,11 @@ def find_class(path: str) -> Any:
     """What "package.module.Class" names, among what may be looked at; None where nothing is.
 
     Only what the module's own dictionary holds counts: a module's ``__getattr__`` could import.
+
+    Raises
+    ------
+    ImportError
+        A trusted module could not be imported.
     """
     parts = path.split(".")
     if not all(part.isidentifier() for part in parts):
@@ -88,4 +126,8 @@ def find_class(path: str) -> Any:
             found = vars(found).get(part) if hasattr(found, "__dict__") else None
         if found is not None:
             return found
+    if path in _PLAIN:
+        from memdata.diskgroup import MemDiskGroup
+
+        return MemDiskGroup
     return None

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import copy
 import pickle
-import sys
-from pathlib import Path
 
 import h5py
 import numpy as np
@@ -15,9 +13,6 @@ from whole import part, same
 from memdata import MemDiskGroup, MemGroup, copyattrs, deep_group_copy
 from memdata.fileformats import HDF5, Zarr
 from memdata.mpiarray import MPIArray
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
 from telescope import Spectrum, TimeStream, numbered, numbered_stream
 
 SHAPE = (5, 3, 8)
