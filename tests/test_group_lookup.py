@@ -186,10 +186,11 @@ class TestGetItem:
         assert view.file == tree
         assert view.parent == tree["sky"]
 
-    def test_setting_an_item_is_refused(self, tree):
-        with pytest.raises(TypeError):
-            tree["new"] = np.arange(3)
-        assert "new" not in tree
+    def test_setting_an_item_makes_a_dataset_and_replaces_none(self, tree):
+        tree["new"] = np.arange(3)
+        assert tree["new"][:].tolist() == [0, 1, 2]
+        with pytest.raises(ValueError, match="/sky/map is already there"):
+            tree["sky/map"] = 5
 
 
 class TestDelete:

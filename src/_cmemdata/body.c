@@ -16,6 +16,7 @@ body_new(module_state *state, PyObject *array)
         self->chunks = NULL;
         self->compression = NULL;
         self->compression_opts = NULL;
+        self->creation = NULL;
         PyObject_GC_Track(self);
     }
     return self;
@@ -126,6 +127,31 @@ body_set_compression(DatasetBody *self, PyObject *compression, PyObject *options
                options != NULL && options != Py_None ? Py_NewRef(options) : NULL);
 }
 
+PyObject *
+creation_at(PyObject **place)
+{
+    if (*place == NULL) {
+        PyObject *made = PyDict_New();
+        if (made == NULL) {
+            return NULL;
+        }
+        if (*place == NULL) { /* making one may have run a finalizer that asked as well */
+            *place = made;
+        }
+        else {
+            Py_DECREF(made);
+        }
+    }
+    return Py_NewRef(*place);
+}
+
+int
+creation_fork(PyObject *creation, PyObject **fork)
+{
+    *fork = creation != NULL && PyDict_GET_SIZE(creation) > 0 ? PyDict_Copy(creation) : NULL;
+    return *fork == NULL && PyErr_Occurred() ? -1 : 0;
+}
+
 DatasetBody *
 body_fork(module_state *state, DatasetBody *self)
 {
@@ -136,6 +162,10 @@ body_fork(module_state *state, DatasetBody *self)
     fork->chunks = Py_XNewRef(self->chunks);
     fork->compression = Py_XNewRef(self->compression);
     fork->compression_opts = Py_XNewRef(self->compression_opts);
+    if (creation_fork(self->creation, &fork->creation) < 0) {
+        Py_DECREF(fork);
+        return NULL;
+    }
     if (self->attrs != NULL && PyDict_GET_SIZE(self->attrs) > 0) {
         fork->attrs = attrs_fork(state, self->attrs);
         if (fork->attrs == NULL) {
@@ -202,6 +232,7 @@ body_traverse(PyObject *self, visitproc visit, void *arg)
     Py_VISIT(body->attrs);
     Py_VISIT(body->compression);
     Py_VISIT(body->compression_opts);
+    Py_VISIT(body->creation);
     return 0;
 }
 
@@ -213,6 +244,7 @@ body_clear(PyObject *self)
     Py_CLEAR(body->attrs);
     Py_CLEAR(body->compression);
     Py_CLEAR(body->compression_opts);
+    Py_CLEAR(body->creation);
     return 0;
 }
 
@@ -228,6 +260,7 @@ body_dealloc(PyObject *self)
     Py_XDECREF(body->chunks);
     Py_XDECREF(body->compression);
     Py_XDECREF(body->compression_opts);
+    Py_XDECREF(body->creation);
     PyObject_GC_Del(self);
     Py_DECREF(type);
 }
@@ -237,9 +270,9 @@ static PyObject *
 body_reduce(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
     DatasetBody *body = (DatasetBody *)self;
-    return Py_BuildValue("(O(O)(NNNN))", Py_TYPE(self), body->array, or_none(body->attrs),
+    return Py_BuildValue("(O(O)(NNNNN))", Py_TYPE(self), body->array, or_none(body->attrs),
                          or_none(body->chunks), or_none(body->compression),
-                         or_none(body->compression_opts));
+                         or_none(body->compression_opts), or_none(body->creation));
 }
 
 static PyObject *
@@ -247,8 +280,12 @@ body_setstate(PyObject *self, PyObject *pickled)
 {
     DatasetBody *body = (DatasetBody *)self;
     module_state *state = state_of(self);
-    PyObject *attrs, *chunks, *compression, *options;
-    if (!PyArg_Parse(pickled, "(OOOO)", &attrs, &chunks, &compression, &options)) {
+    PyObject *attrs, *chunks, *compression, *options, *creation;
+    if (!PyArg_Parse(pickled, "(OOOOO)", &attrs, &chunks, &compression, &options, &creation)) {
+        return NULL;
+    }
+    if (creation != Py_None && !PyDict_Check(creation)) {
+        PyErr_SetString(PyExc_TypeError, "the state's creation properties must be a dict");
         return NULL;
     }
     if (attrs != Py_None) {
@@ -262,6 +299,7 @@ body_setstate(PyObject *self, PyObject *pickled)
         return NULL;
     }
     body_set_compression(body, compression, options);
+    Py_XSETREF(body->creation, creation != Py_None ? Py_NewRef(creation) : NULL);
     Py_RETURN_NONE;
 }
 

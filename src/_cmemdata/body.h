@@ -14,6 +14,7 @@ typedef struct {
     PyObject *chunks;   /* tuple of int, one per axis */
     PyObject *compression;
     PyObject *compression_opts;
+    PyObject *creation; /* dict: what else a file made it with, in h5py's keywords */
 } DatasetBody;
 
 /* A new body around `array`, which is neither copied nor checked. */
@@ -27,8 +28,13 @@ void body_set_array(DatasetBody *self, PyObject *array);
 int body_set_chunks(DatasetBody *self, PyObject *value);
 void body_set_compression(DatasetBody *self, PyObject *compression, PyObject *options);
 
-/* Another body with the same array, chunks and compression, and a copy of the attributes dict
-   (not of what it holds). Runs no Python code of anybody. */
+/* The dict at *place, made where there is none; new reference. And a copy of it, NULL for NULL or an
+   empty one: 0 or -1. */
+PyObject *creation_at(PyObject **place);
+int creation_fork(PyObject *creation, PyObject **fork);
+
+/* Another body with the same array, chunks and compression, and copies of the attributes and creation
+   dicts (not of what they hold). Runs no Python code of anybody. */
 DatasetBody *body_fork(module_state *state, DatasetBody *self);
 
 /* Make what a fork still shares its own: attribute values and array. `order` is one of NumPy's

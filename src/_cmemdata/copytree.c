@@ -17,6 +17,10 @@ typedef struct {
     PyObject *bodies;   /* list: forked bodies */
     PyObject *attrs;    /* list: forked attributes of groups */
     PyObject *replaced; /* list: what was in the target */
+    PyObject *
+        copies; /* dict: address of a _Storage or body -> its copy. Other names of it, and circles, get the
+                           same */
+    PyObject *others; /* list of (group, name): copies still to be made of what is no node */
 } copy_run;
 
 static int
@@ -25,28 +29,74 @@ option_has(PyObject *set, PyObject *path)
     return set != NULL ? PySequence_Contains(set, path) : 0;
 }
 
+/* The copy made of `original` before: 1, *copy is a new reference; 0: none; -1. */
+static int
+copy_known(copy_run *run, void *original, PyObject **copy)
+{
+    PyObject *key = PyLong_FromVoidPtr(original);
+    int known = key != NULL ? dict_get(run->copies, key, copy) : -1;
+    Py_XDECREF(key);
+    return known;
+}
+
+static int
+copy_remember(copy_run *run, void *original, PyObject *copy)
+{
+    PyObject *key = PyLong_FromVoidPtr(original);
+    int done = key != NULL ? PyDict_SetItem(run->copies, key, copy) : -1;
+    Py_XDECREF(key);
+    return done;
+}
+
+static PyObject *fork_body(copy_run *run, PyObject *stored, PyObject *name, PyObject *parent,
+                           PyObject *data);
+
 /* The stored dataset for the target; new reference. `path` is NULL when no option needs it. */
 static PyObject *
 fork_dataset(copy_run *run, PyObject *stored, PyObject *name, PyObject *parent, PyObject *path)
 {
+    DatasetBody *original = ((Dataset *)stored)->body;
     int shared = run->options->shallow ? 1 : path ? option_has(run->options->shared, path) : 0;
-    if (shared != 0 || ((Dataset *)stored)->body == NULL) {
+    if (shared != 0 || original == NULL) {
         return shared < 0 ? NULL : Py_NewRef(stored);
     }
+    PyObject *data = NULL, *copy = NULL;
+    if (path != NULL && run->options->replaced != NULL &&
+        dict_get(run->options->replaced, path, &data) == 1) {
+        copy = fork_body(run, stored, name, parent, data);
+        Py_DECREF(data);
+        return copy;
+    }
+    int known = PyErr_Occurred() ? -1 : copy_known(run, original, &copy);
+    if (known == 0) {
+        copy = fork_body(run, stored, name, parent, NULL);
+        if (copy != NULL && copy_remember(run, original, copy) < 0) {
+            Py_CLEAR(copy);
+        }
+    }
+    return copy;
+}
+
+/* A stored dataset with a copy of the body, which is to get its own data, or has `data` (borrowed). */
+static PyObject *
+fork_body(copy_run *run, PyObject *stored, PyObject *name, PyObject *parent, PyObject *data)
+{
     DatasetBody *body = body_fork(run->state, ((Dataset *)stored)->body);
     if (body == NULL) {
         return NULL;
     }
-    PyObject *copy = NULL, *data = NULL;
-    if (path != NULL && run->options->replaced != NULL &&
-        dict_get(run->options->replaced, path, &data) == 1) {
-        body_set_array(body, data);
+    PyObject *copy = NULL;
+    if (data != NULL) {
+        body_set_array(body, Py_NewRef(data));
         PyObject *chunks = Py_XNewRef(body->chunks);
         Py_CLEAR(body->chunks);
         if (body_set_chunks(body, chunks) < 0) {
             PyErr_Clear(); /* fewer axes than before: the chunks mean nothing any more */
         }
         Py_XDECREF(chunks);
+        if (body->creation != NULL && PyDict_DelItemString(body->creation, "maxshape") < 0) {
+            PyErr_Clear(); /* had none */
+        }
     }
     int kept = 0;
     if (data != NULL) {
@@ -64,6 +114,21 @@ fork_dataset(copy_run *run, PyObject *stored, PyObject *name, PyObject *parent, 
     }
     Py_DECREF(body);
     return copy;
+}
+
+static int
+fork_creation(PyObject *source, PyObject *target)
+{
+    PyObject *fork, **into = &((Storage *)target)->creation;
+    if (creation_fork(((Storage *)source)->creation, &fork) < 0) {
+        return -1;
+    }
+    int done = fork != NULL && *into != NULL ? PyDict_Update(*into, fork) : 0;
+    if (fork != NULL && *into == NULL) {
+        *into = Py_NewRef(fork);
+    }
+    Py_XDECREF(fork);
+    return done;
 }
 
 static int
@@ -95,6 +160,21 @@ fork_attrs(copy_run *run, PyObject *source, PyObject *target)
 
 static int fork_children(copy_run *run, PyObject *source, PyObject *target, PyObject *path);
 
+/* A link, which nobody changes, or what somebody put into the dict: shared. A named type: for now. */
+static PyObject *
+fork_other(copy_run *run, PyObject *child, PyObject *name, PyObject *target)
+{
+    if (is_object(run->state, child)) {
+        PyObject *place = PyTuple_Pack(2, target, name);
+        int done = place != NULL ? PyList_Append(run->others, place) : -1;
+        Py_XDECREF(place);
+        if (done < 0) {
+            return NULL;
+        }
+    }
+    return Py_NewRef(child);
+}
+
 /* One child: what the target gets under its name. */
 static PyObject *
 fork_child(copy_run *run, PyObject *child, PyObject *name, PyObject *target, PyObject *parent,
@@ -105,10 +185,14 @@ fork_child(copy_run *run, PyObject *child, PyObject *name, PyObject *target, PyO
         return fork_dataset(run, child, name, parent, look ? path : NULL);
     }
     if (!is_storage(run->state, child)) {
-        return Py_NewRef(child); /* not ours: somebody put it into the dict */
+        return fork_other(run, child, name, target);
     }
     PyObject *group = NULL;
-    int there = dict_get(target, name, &group);
+    int there = copy_known(run, child, &group);
+    if (there != 0) {
+        return there == 1 ? group : NULL;
+    }
+    there = dict_get(target, name, &group);
     if (there < 0) {
         return NULL;
     }
@@ -127,7 +211,8 @@ fork_child(copy_run *run, PyObject *child, PyObject *name, PyObject *target, PyO
 static int
 fork_children(copy_run *run, PyObject *source, PyObject *target, PyObject *path)
 {
-    if (fork_attrs(run, source, target) < 0) {
+    if (copy_remember(run, source, target) < 0 || fork_attrs(run, source, target) < 0 ||
+        fork_creation(source, target) < 0) {
         return -1;
     }
     PyObject *names = PyDict_Keys(source);
@@ -163,6 +248,27 @@ fork_children(copy_run *run, PyObject *source, PyObject *target, PyObject *path)
     return done;
 }
 
+/* Put copies in the place of named types; what has two names is copied once. */
+static int
+own_others(copy_run *run)
+{
+    PyObject *memo = run->options->memo != NULL ? Py_NewRef(run->options->memo) : PyDict_New();
+    int done = memo != NULL ? 0 : -1;
+    for (Py_ssize_t i = 0; done == 0 && i < PyList_GET_SIZE(run->others); i++) {
+        PyObject *place = PyList_GET_ITEM(run->others, i), *shared;
+        PyObject *group = PyTuple_GET_ITEM(place, 0), *name = PyTuple_GET_ITEM(place, 1);
+        done = dict_get(group, name, &shared);
+        if (done == 1) {
+            PyObject *own = PyObject_CallFunctionObjArgs(run->state->deepcopy, shared, memo, NULL);
+            done = own != NULL ? PyDict_SetItem(group, name, own) : -1;
+            Py_XDECREF(own);
+            Py_DECREF(shared);
+        }
+    }
+    Py_XDECREF(memo);
+    return done;
+}
+
 static int
 own_all(copy_run *run)
 {
@@ -179,15 +285,17 @@ own_all(copy_run *run)
             return -1;
         }
     }
-    return 0;
+    return own_others(run);
 }
 
 PyObject *
 copy_tree(module_state *state, PyObject *source, PyObject *target, const copy_options *options)
 {
-    copy_run run = {state, options, PyList_New(0), PyList_New(0), PyList_New(0)};
+    copy_run run = {state,         options,      PyList_New(0), PyList_New(0),
+                    PyList_New(0), PyDict_New(), PyList_New(0)};
     int done = -1;
-    if (run.bodies != NULL && run.attrs != NULL && run.replaced != NULL) {
+    if (run.bodies != NULL && run.attrs != NULL && run.replaced != NULL && run.copies != NULL &&
+        run.others != NULL) {
         int collecting = PyGC_Disable();
         done = fork_children(&run, source, target, state->slash);
         if (collecting) {
@@ -198,6 +306,8 @@ copy_tree(module_state *state, PyObject *source, PyObject *target, const copy_op
         done = own_all(&run);
     }
     Py_XDECREF(run.bodies);
+    Py_XDECREF(run.others);
+    Py_XDECREF(run.copies);
     Py_XDECREF(run.replaced);
     if (done < 0) {
         Py_CLEAR(run.attrs);

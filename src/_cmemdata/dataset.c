@@ -157,6 +157,13 @@ dataset_get_attrs(PyObject *self, void *Py_UNUSED(closure))
 }
 
 static PyObject *
+dataset_get_creation(PyObject *self, void *Py_UNUSED(closure))
+{
+    DatasetBody *body = dataset_body((Dataset *)self);
+    return body != NULL ? creation_at(&body->creation) : NULL;
+}
+
+static PyObject *
 abstract_property(PyObject *self, void *closure)
 {
     return PyErr_Format(PyExc_NotImplementedError, "%.200s has no %s", Py_TYPE(self)->tp_name,
@@ -283,6 +290,8 @@ PyDoc_STRVAR(dataset_doc,
 
 static PyGetSetDef dataset_getset[] = {
     {"attrs", dataset_get_attrs, NULL, "The dataset's attributes (`MemAttrs`), shared.", NULL},
+    {"_creation", dataset_get_creation, NULL,
+     "What else a file made it with, in h5py's keywords; a shared dict, empty by default.", NULL},
     {"shape", abstract_property, NULL, "Shape; a concrete dataset has one.", "shape"},
     {"dtype", abstract_property, NULL, "Data type; a concrete dataset has one.", "dtype"},
     {"chunks", abstract_property, NULL, "Chunk shape; a concrete dataset has one.", "chunks"},

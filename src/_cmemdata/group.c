@@ -36,45 +36,68 @@ group_contains(PyObject *self, PyObject *key)
 }
 
 static int
+delete_foreign(module_state *state, Group *self, PyObject *key)
+{
+    split_path split;
+    if (group_find((PyObject *)self, key, true, NULL) < 0 ||
+        split_path_init(state, key, &split) < 0) {
+        return -1; /* a refused name, a missing one: KeyError */
+    }
+    PyObject *prefix = split.absolute ? state->slash : object_name(&self->object);
+    PyObject *path = prefix != NULL ? join_names(prefix, split.owner) : NULL;
+    PyObject *relative =
+        path != NULL ? PyUnicode_Substring(path, 1, PyUnicode_GET_LENGTH(path)) : NULL;
+    int done = relative != NULL ? PyObject_DelItem(self->object.root, relative) : -1;
+    Py_XDECREF(path);
+    Py_XDECREF(relative);
+    split_path_clear(&split);
+    return done;
+}
+
+/* A name goes, and with its last name what is stored there: a link is not followed. */
+static int
 group_delete(PyObject *object, PyObject *key)
 {
     module_state *state = state_of(object);
     Group *self = (Group *)object;
-    if (group_find(object, key, true, NULL) < 0) { /* a refused name, a missing one: KeyError */
-        return -1;
+    if (group_top(state, self) == NULL) {
+        return PyErr_Occurred() ? -1 : delete_foreign(state, self, key);
     }
-    PyObject *top = group_top(state, self);
     split_path split;
-    if ((top == NULL && PyErr_Occurred()) || split_path_init(state, key, &split) < 0) {
+    PyObject *parent, *stored = group_stored(state, self, key, &split, &parent);
+    if (stored == NULL) {
         return -1;
     }
     int done = -1;
-    if (split.count == 0) {
+    if (parent == NULL) {
         PyErr_Format(PyExc_KeyError, "%R is the group itself and cannot be deleted through it",
                      key);
     }
-    else if (top == NULL) {
-        PyObject *prefix = split.absolute ? state->slash : object_name(&self->object);
-        PyObject *path = prefix != NULL ? join_names(prefix, split.owner) : NULL;
-        PyObject *relative =
-            path != NULL ? PyUnicode_Substring(path, 1, PyUnicode_GET_LENGTH(path)) : NULL;
-        done = relative != NULL ? PyObject_DelItem(self->object.root, relative) : -1;
-        Py_XDECREF(path);
-        Py_XDECREF(relative);
-    }
     else {
-        PyObject *start = split.absolute ? top : group_node(state, self), *parent;
-        Py_ssize_t depth;
-        int there = start != NULL
-                        ? storage_walk(state, start, split.names, split.count - 1, &parent, &depth)
-                        : -1;
-        if (there == 1) {
-            done = PyDict_DelItem(parent, split.names[split.count - 1]);
-            Py_DECREF(parent);
-        }
+        done = PyDict_DelItem(parent, split.names[split.count - 1]);
     }
     split_path_clear(&split);
+    Py_XDECREF(parent);
+    Py_DECREF(stored);
     return done;
+}
+
+PyDoc_STRVAR(get_stored_doc,
+"_get_stored($self, name, /)\n--\n\n"
+"What the tree in memory holds under a path: a `_Storage`, a stored dataset, a link (not\n"
+"followed) or a named type. KeyError: nothing. TypeError: the group is not in memory.");
+
+static PyObject *
+group_get_stored(PyObject *self, PyObject *key)
+{
+    split_path split;
+    PyObject *parent;
+    PyObject *stored = group_stored(state_of(self), (Group *)self, key, &split, &parent);
+    if (stored != NULL) {
+        split_path_clear(&split);
+        Py_XDECREF(parent);
+    }
+    return stored;
 }
 
 static int
@@ -83,25 +106,50 @@ group_ass_subscript(PyObject *self, PyObject *key, PyObject *value)
     if (value == NULL) {
         return group_delete(self, key);
     }
-    PyErr_Format(PyExc_TypeError,
-                 "%.200s does not take %.1000R by assignment: use create_dataset or create_group",
-                 Py_TYPE(self)->tp_name, key);
-    return -1;
+    PyObject *done =
+        PyObject_CallMethodObjArgs(self, state_of(self)->str__assign, key, value, NULL);
+    Py_XDECREF(done);
+    return done != NULL ? 0 : -1;
 }
 
 PyObject *
 group_child(module_state *state, PyObject *self, PyObject *node, PyObject *name)
 {
-    PyObject *found;
+    PyObject *found, *handle;
     if (dict_get(node, name, &found) != 1) {
         return NULL;
     }
-    split_path split;
-    split_path_from_owner(name, &split);
-    PyObject *handle = group_handle(state, (Group *)self, found, &split);
-    split_path_clear(&split);
+    int there = storage_follow(state, ((MemObject *)self)->root, node, &found);
+    if (there == 1) {
+        split_path split;
+        split_path_from_owner(name, &split);
+        handle = group_handle(state, (Group *)self, found, &split);
+        split_path_clear(&split);
+    }
+    else {
+        handle = there == 0 ? Py_NewRef(Py_None) : NULL;
+    }
     Py_DECREF(found);
     return handle;
+}
+
+/* Is what `name` names in `storage` a group? 1, 0, -1: error (KeyError: it is gone). */
+static int
+names_group(module_state *state, PyObject *self, PyObject *storage, PyObject *name)
+{
+    PyObject *child = PyObject_GetItem(storage, name);
+    if (child == NULL) {
+        return -1;
+    }
+    int is_group = is_storage(state, storage)
+                       ? storage_follow(state, ((MemObject *)self)->root, storage, &child)
+                       : 1;
+    if (is_group == 1) {
+        is_group = is_storage(state, child) ||
+                   (!is_dataset(state, child) && PyObject_HasAttr(child, state->str_create_group));
+    }
+    Py_DECREF(child);
+    return is_group;
 }
 
 /* Leave out the names that the class's hooks refuse; `names` is changed. */
@@ -112,14 +160,10 @@ drop_refused(module_state *state, PyObject *self, PyObject *storage, PyObject *n
     for (Py_ssize_t i = 0; prefix != NULL && i < PyList_GET_SIZE(names);) {
         PyObject *name = PyList_GET_ITEM(names, i);
         PyObject *path = join_names(prefix, name);
-        PyObject *child = path != NULL ? PyObject_GetItem(storage, name) : NULL;
+        int is_group = path != NULL ? names_group(state, self, storage, name) : -1;
         int allowed = -1;
-        if (child != NULL) {
-            bool is_group =
-                is_storage(state, child) ||
-                (!is_dataset(state, child) && PyObject_HasAttr(child, state->str_create_group));
-            allowed = group_allows_path(state, self, is_group, path);
-            Py_DECREF(child);
+        if (is_group >= 0) {
+            allowed = group_allows_path(state, self, is_group == 1, path);
         }
         else if (path != NULL && PyErr_ExceptionMatches(PyExc_KeyError)) {
             PyErr_Clear();
@@ -189,16 +233,25 @@ group_iter(PyObject *self)
 }
 
 PyDoc_STRVAR(group_get_doc,
-"get($self, name, default=None)\n--\n\n"
-"What ``self[name]`` gives, or `default` where there is nothing.");
+"get($self, name, default=None, getclass=False, getlink=False)\n--\n\n"
+"What ``self[name]`` gives, or `default` where there is nothing.\n\n"
+"With `getlink` the link that has the name: `h5py.HardLink`, `h5py.SoftLink` or\n"
+"`h5py.ExternalLink`. With `getclass` the class of what is there, or of the link.");
 
 static PyObject *
 group_get(PyObject *self, PyObject *args, PyObject *kwargs)
 {
-    static char *keywords[] = {"name", "default", NULL};
+    static char *keywords[] = {"name", "default", "getclass", "getlink", NULL};
     PyObject *name, *otherwise = Py_None;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|O:get", keywords, &name, &otherwise)) {
+    int getclass = 0, getlink = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|Opp:get", keywords, &name, &otherwise,
+                                     &getclass, &getlink)) {
         return NULL;
+    }
+    if (getclass || getlink) {
+        return PyObject_CallMethodObjArgs(self, state_of(self)->str__get_kind, name, otherwise,
+                                          getclass ? Py_True : Py_False,
+                                          getlink ? Py_True : Py_False, NULL);
     }
     if (!group_indexing_is_ours(self)) {
         PyObject *found = PyObject_GetItem(self, name);
@@ -436,8 +489,10 @@ static PyMethodDef group_methods[] = {
     {"values", group_values, METH_NOARGS, group_values_doc},
     {"items", group_items, METH_NOARGS, group_items_doc},
     {"_get_storage", group_get_storage, METH_NOARGS, get_storage_doc},
+    {"_get_stored", group_get_stored, METH_O, get_stored_doc},
     {"_create_group", group_create_group, METH_O, group_create_group_doc},
     {"_insert_dataset", group_insert_dataset, METH_VARARGS, group_insert_dataset_doc},
+    {"_insert_node", group_insert_node, METH_VARARGS, group_insert_node_doc},
     {"_create_common", SLOT_FUNC(_PyCFunctionFast, group_create_common), METH_FASTCALL,
      group_create_common_doc},
     {"group_name_allowed", SLOT_FUNC(PyCFunctionWithKeywords, group_allows_all),

@@ -11,7 +11,7 @@ typedef struct {
 } Group;
 
 /* What `self[name]` gives for one child `name` (an exact str) of a group in memory, without the
-   hooks; NULL without an error: it is gone. */
+   hooks; None of a link that leads nowhere; NULL without an error: it is gone. */
 PyObject *group_child(module_state *state, PyObject *self, PyObject *node, PyObject *name);
 
 /* The names of the children that the hooks allow; a new list. */
@@ -43,15 +43,22 @@ int group_allows_path(module_state *state, PyObject *self, bool is_group, PyObje
    error. With `must`, KeyError instead of 0. */
 int group_find(PyObject *self, PyObject *key, bool must, PyObject **handle);
 
+/* What is stored in memory under `key`, a link as itself; *parent is the _Storage that has it (NULL: `key` is
+   the group itself, or the root). New references, and `split` to be cleared; NULL with KeyError. */
+PyObject *group_stored(module_state *state, Group *self, PyObject *key, split_path *split,
+                       PyObject **parent);
+
 /* The group itself as h5py or zarr know it, for one that is not in memory; new reference. */
 PyObject *group_foreign(Group *self);
 
 /* Methods, in groupcreate.c. */
 PyObject *group_create_group(PyObject *self, PyObject *name);
 PyObject *group_insert_dataset(PyObject *self, PyObject *args);
+PyObject *group_insert_node(PyObject *self, PyObject *args);
 PyObject *group_create_common(PyObject *self, PyObject *const *args, Py_ssize_t nargs);
 extern const char group_create_group_doc[];
 extern const char group_insert_dataset_doc[];
+extern const char group_insert_node_doc[];
 extern const char group_create_common_doc[];
 
 /* Is indexing the class's own, so that nothing in Python has to be called? */

@@ -44,12 +44,30 @@ raise_exists(module_state *state, Group *self, const split_path *split, Py_ssize
     }
     upto = names != NULL ? join_names(prefix, names) : NULL;
     if (upto != NULL) {
+        const char *kind = is_storage(state, there)   ? "group"
+                           : is_dataset(state, there) ? "dataset"
+                                                      : Py_TYPE(there)->tp_name;
         PyErr_Format(PyExc_ValueError, "cannot create %U: %U is already there, a %s", wanted, upto,
-                     is_storage(state, there) ? "group" : "dataset");
+                     kind);
     }
     Py_XDECREF(wanted);
     Py_XDECREF(names);
     Py_XDECREF(upto);
+}
+
+/* What has the name `i` of `split` in `at`: through a link, but what is under the last name counts as what it
+   is. As dict_get. */
+static int
+child_of(module_state *state, Group *self, PyObject *at, const split_path *split, Py_ssize_t i,
+         PyObject **child)
+{
+    int there = dict_get(at, split->names[i], child);
+    if (there == 1 && i < split->count - 1 &&
+        storage_follow(state, self->object.root, at, child) < 0) {
+        Py_CLEAR(*child);
+        return -1;
+    }
+    return there;
 }
 
 /* Can the last name of `split` be made: is all before it a group or missing, and is nothing there
@@ -60,14 +78,13 @@ check_free(module_state *state, Group *self, PyObject *start, const split_path *
     PyObject *at = Py_NewRef(start);
     for (Py_ssize_t i = 0; i < split->count; i++) {
         PyObject *child = NULL;
-        int there = dict_get(at, split->names[i], &child);
+        int there = child_of(state, self, at, split, i, &child);
         Py_DECREF(at);
         if (there != 1) {
             return there;
         }
         bool last = i == split->count - 1;
-        bool fits = last ? replace && !is_storage(state, child) : is_storage(state, child);
-        if (!fits) {
+        if (last ? !replace || !is_dataset(state, child) : !is_storage(state, child)) {
             raise_exists(state, self, split, i, child);
             Py_DECREF(child);
             return -1;
@@ -86,7 +103,7 @@ make_parents(module_state *state, Group *self, PyObject *start, const split_path
     PyObject *at = Py_NewRef(start);
     for (Py_ssize_t i = 0; at != NULL && i < split->count - 1; i++) {
         PyObject *child = NULL;
-        int there = dict_get(at, split->names[i], &child);
+        int there = child_of(state, self, at, split, i, &child);
         if (there == 0) {
             PyObject *made = storage_new(state);
             child = made != NULL ? PyDict_SetDefault(at, split->names[i], made) : NULL;
@@ -112,7 +129,7 @@ insert(module_state *state, Group *self, PyObject *start, const split_path *spli
     PyObject *name = split->names[split->count - 1], *old = NULL;
     int there = parent != NULL ? dict_get(parent, name, &old) : -1;
     int done = -1;
-    if (there == 1 && (!replace || is_storage(state, old))) {
+    if (there == 1 && (!replace || !is_dataset(state, old))) {
         raise_exists(state, self, split, split->count - 1, old);
     }
     else if (there >= 0) {
@@ -208,6 +225,35 @@ group_insert_dataset(PyObject *object, PyObject *args)
     if (check_allowed(state, self, false, &split) == 0 &&
         check_free(state, self, start, &split, true) == 0) {
         handle = insert_dataset(state, self, start, &split, stored);
+    }
+    Py_DECREF(start);
+    split_path_clear(&split);
+    return handle;
+}
+
+const char group_insert_node_doc[] =
+    PyDoc_STR("_insert_node($self, name, node, /)\n--\n\n"
+              "Store a `_Storage`, link or named type under a name, with the parents that are "
+              "missing: another\n"
+              "name for it where it has one already. ValueError: something is there.");
+
+PyObject *
+group_insert_node(PyObject *object, PyObject *args)
+{
+    module_state *state = state_of(object);
+    Group *self = (Group *)object;
+    PyObject *name, *node, *handle = NULL;
+    split_path split;
+    if (!PyArg_ParseTuple(args, "OO:_insert_node", &name, &node)) {
+        return NULL;
+    }
+    PyObject *start = start_of_new(state, self, name, &split);
+    if (start == NULL) {
+        return NULL;
+    }
+    if (check_allowed(state, self, is_storage(state, node), &split) == 0 &&
+        check_free(state, self, start, &split, false) == 0) {
+        handle = insert(state, self, start, &split, node, false);
     }
     Py_DECREF(start);
     split_path_clear(&split);

@@ -48,7 +48,12 @@ group_node(module_state *state, Group *self)
     if (name == NULL || split_path_init(state, name, &split) < 0) {
         return NULL;
     }
-    PyObject *node = storage_get(state, top, state->slash, &split);
+    PyObject *node = NULL;
+    walk_end end;
+    int there = storage_walk(state, self->object.root, top, split.names, split.count, &node, &end);
+    if (there == 0) {
+        raise_missing(state->slash, &split, &end);
+    }
     split_path_clear(&split);
     if (node != NULL && !is_storage(state, node)) {
         PyErr_Format(PyExc_KeyError, "%U is a dataset, not a group", name);
@@ -202,6 +207,28 @@ dataset_in(module_state *state, Group *self, PyObject *stored, PyObject *tail, b
     return handle;
 }
 
+/* What is stored and no node: a kind that the Python layer made gives a handle itself (`_at`); what
+   somebody put into the dict is theirs to know. */
+static PyObject *
+other_handle(module_state *state, Group *self, PyObject *found, const split_path *split)
+{
+    if (!is_object(state, found)) {
+        return Py_NewRef(found);
+    }
+    PyObject *root, *prefix, *handle = NULL;
+    if (group_tree(state, self, split->absolute, &root, &prefix) < 0) {
+        return NULL;
+    }
+    PyObject *name = join_names(prefix, split->owner);
+    if (name != NULL) {
+        handle = PyObject_CallMethodObjArgs(found, state->str__at, root, name, NULL);
+        Py_DECREF(name);
+    }
+    Py_DECREF(root);
+    Py_DECREF(prefix);
+    return handle;
+}
+
 /* A handle on what was found at `split`. */
 PyObject *
 group_handle(module_state *state, Group *self, PyObject *found, const split_path *split)
@@ -210,7 +237,7 @@ group_handle(module_state *state, Group *self, PyObject *found, const split_path
         return dataset_in(state, self, found, split->owner, split->absolute);
     }
     if (!is_storage(state, found)) {
-        return Py_NewRef(found); /* put into the dict by somebody: theirs to know */
+        return other_handle(state, self, found, split);
     }
     PyObject *prefix = split->absolute ? state->slash : object_name(&self->object);
     return prefix != NULL ? subgroup(state, self, prefix, split->owner, found) : NULL;
@@ -218,41 +245,109 @@ group_handle(module_state *state, Group *self, PyObject *found, const split_path
 
 /* ---- look-ups in memory ---- */
 
-/* 1: found; 0: missing or refused; -1: error. With `must`, KeyError instead of 0. */
+/* May the class of `self` see what is at `split`, by its hooks? With `must`, KeyError instead of 0. */
+static int
+allowed_there(module_state *state, Group *self, const split_path *split, bool is_group, bool must)
+{
+    if (split->count == 0 || !group_has_hooks(state, (PyObject *)self)) {
+        return 1;
+    }
+    int allowed = group_allows(state, self, is_group, split);
+    if (allowed == 0 && must) {
+        PyObject *name = split->absolute ? state->slash : object_name(&self->object);
+        PyObject *path = name != NULL ? join_names(name, split->owner) : NULL;
+        if (path != NULL) {
+            group_raise_refused((PyObject *)self, PyExc_KeyError, is_group, path);
+            Py_DECREF(path);
+        }
+    }
+    return allowed == 0 && must ? -1 : allowed;
+}
+
+/* 1: found; 0: missing or refused; -1: error. With `must`, KeyError instead of 0. `found` may be NULL:
+   then a link counts that leads nowhere. */
 static int
 find_in_memory(module_state *state, Group *self, PyObject *top, const split_path *split, bool must,
                PyObject **found)
 {
-    PyObject *start = split->absolute ? top : group_node(state, self);
-    Py_ssize_t depth = 0;
+    PyObject *start = split->absolute ? top : group_node(state, self), *node = NULL;
+    walk_end end;
     if (start == NULL) {
         return -1;
     }
-    int there = storage_walk(state, start, split->names, split->count, found, &depth);
-    if (there == 1 && group_has_hooks(state, (PyObject *)self)) {
-        there =
-            split->count == 0 ? 1 : group_allows(state, self, !is_dataset(state, *found), split);
-        if (there == 0 && must) {
-            PyObject *name = object_name(&self->object);
-            PyObject *path =
-                name ? join_names(split->absolute ? state->slash : name, split->owner) : NULL;
-            if (path != NULL) {
-                group_raise_refused((PyObject *)self, PyExc_KeyError, !is_dataset(state, *found),
-                                    path);
-                Py_DECREF(path);
-            }
-        }
-        if (there != 1) {
-            Py_CLEAR(*found);
-        }
+    int there =
+        storage_walk(state, self->object.root, start, split->names, split->count, &node, &end);
+    if (there == 1) {
+        there = allowed_there(state, self, split, is_storage(state, node), must);
+    }
+    else if (there == 0 && end.link != NULL && found == NULL && end.depth == split->count - 1) {
+        Py_CLEAR(end.link);
+        there = allowed_there(state, self, split, false, must);
     }
     else if (there == 0 && must) {
         PyObject *where = split->absolute ? state->slash : object_name(&self->object);
+        there = -1;
         if (where != NULL) {
-            raise_missing(state, where, split, depth);
+            raise_missing(where, split, &end);
         }
     }
-    return there == 0 && must ? -1 : there;
+    else if (there == 0) {
+        Py_CLEAR(end.link);
+    }
+    if (there == 1 && found != NULL) {
+        *found = node;
+    }
+    else {
+        Py_XDECREF(node);
+    }
+    return there;
+}
+
+PyObject *
+group_stored(module_state *state, Group *self, PyObject *key, split_path *split, PyObject **parent)
+{
+    PyObject *top = group_top(state, self), *stored = NULL;
+    walk_end end = {0, NULL};
+    *parent = NULL;
+    if (top == NULL) {
+        if (!PyErr_Occurred()) {
+            PyErr_SetString(PyExc_TypeError, "the group is not in memory");
+        }
+        return NULL;
+    }
+    if (split_path_init(state, key, split) < 0) {
+        return NULL;
+    }
+    PyObject *start = split->absolute ? top : group_node(state, self);
+    int there = start != NULL ? 1 : -1;
+    if (there == 1 && split->count == 0) {
+        stored = Py_NewRef(start);
+    }
+    else if (there == 1) {
+        there = storage_walk(state, self->object.root, start, split->names, split->count - 1,
+                             parent, &end);
+    }
+    if (there == 1 && *parent != NULL) {
+        end.depth = split->count - 1;
+        there = is_storage(state, *parent)
+                    ? dict_get(*parent, split->names[split->count - 1], &stored)
+                    : 0;
+    }
+    if (there == 0) {
+        PyObject *where = split->absolute ? state->slash : object_name(&self->object);
+        if (where != NULL) {
+            raise_missing(where, split, &end);
+        }
+    }
+    else if (there == 1 && stored != *parent &&
+             allowed_there(state, self, split, is_storage(state, stored), true) < 0) {
+        Py_CLEAR(stored);
+    }
+    if (stored == NULL) {
+        Py_CLEAR(*parent);
+        split_path_clear(split);
+    }
+    return stored;
 }
 
 /* ---- look-ups elsewhere ---- */
@@ -274,37 +369,68 @@ group_foreign(Group *self)
     return storage;
 }
 
-/* What `split` names there: found 1 / missing 0 (KeyError cleared) / error -1. */
+/* What `relative` (NULL: error) names in the open group: as dict_get. With `found` NULL, whether it has the
+   name: a link counts that leads nowhere. */
+static int
+look_up_foreign(PyObject *group, PyObject *relative, PyObject **found)
+{
+    int there = -1;
+    if (relative != NULL && found == NULL) {
+        there = PySequence_Contains(group, relative);
+    }
+    else if (relative != NULL) {
+        *found = PyObject_GetItem(group, relative);
+        there = *found != NULL ? 1 : -1;
+    }
+    return there < 0 && PyErr_Occurred() && PyErr_ExceptionMatches(PyExc_KeyError) ? 0 : there;
+}
+
+/* What `split` names there: found 1 / missing 0 (KeyError cleared) / error -1. `found` as above. */
 static int
 find_foreign(module_state *state, Group *self, const split_path *split, bool must, PyObject **found)
 {
     PyObject *prefix = split->absolute ? state->slash : object_name(&self->object);
     PyObject *path = prefix != NULL ? join_names(prefix, split->owner) : NULL;
+    PyObject *there_object = NULL;
+    int there = 1;
     if (path == NULL) {
         return -1;
     }
     if (PyUnicode_GET_LENGTH(path) == 1) {
-        *found = Py_NewRef(self->object.root);
+        there_object = Py_NewRef(self->object.root);
     }
     else {
         PyObject *relative = PyUnicode_Substring(path, 1, PyUnicode_GET_LENGTH(path));
-        *found = relative != NULL ? PyObject_GetItem(self->object.root, relative) : NULL;
+        there = look_up_foreign(self->object.root, relative, found != NULL ? &there_object : NULL);
+        if (there == 1 && found == NULL && group_has_hooks(state, (PyObject *)self) &&
+            look_up_foreign(self->object.root, relative, &there_object) == 0) {
+            PyErr_Clear(); /* a link that leads nowhere */
+        }
         Py_XDECREF(relative);
     }
-    int there = *found != NULL ? 1 : PyErr_ExceptionMatches(PyExc_KeyError) ? 0 : -1;
+    if (there == 1 && PyErr_Occurred()) {
+        there = -1;
+    }
     if (there == 1 && group_has_hooks(state, (PyObject *)self) && split->count > 0) {
-        bool is_group = PyObject_HasAttr(*found, state->str_create_group);
+        bool is_group =
+            there_object != NULL && PyObject_HasAttr(there_object, state->str_create_group);
         there = group_allows(state, self, is_group, split);
-        if (there != 1) {
-            Py_CLEAR(*found);
-        }
         if (there == 0) {
             group_raise_refused((PyObject *)self, PyExc_KeyError, is_group, path);
         }
     }
     Py_DECREF(path);
+    if (there == 1 && found != NULL) {
+        *found = there_object;
+    }
+    else {
+        Py_XDECREF(there_object);
+    }
     if (there == 0 && !must) {
         PyErr_Clear();
+    }
+    if (there == 0 && must && !PyErr_Occurred()) {
+        PyErr_SetObject(PyExc_KeyError, split->owner); /* membership says it without a word */
     }
     return there == 0 && must ? -1 : there;
 }
@@ -341,8 +467,9 @@ group_find(PyObject *object, PyObject *key, bool must, PyObject **handle)
         }
     }
     else {
-        there = top != NULL ? find_in_memory(state, self, top, &split, must, &found)
-                            : find_foreign(state, self, &split, must, &found);
+        there = top != NULL
+                    ? find_in_memory(state, self, top, &split, must, handle != NULL ? &found : NULL)
+                    : find_foreign(state, self, &split, must, handle != NULL ? &found : NULL);
     }
     if (there == 1 && handle != NULL) {
         *handle = top != NULL ? group_handle(state, self, found, &split)

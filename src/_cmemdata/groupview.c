@@ -105,7 +105,15 @@ group_iter_next(PyObject *self)
             if (!PyErr_ExceptionMatches(PyExc_KeyError)) {
                 return NULL;
             }
-            PyErr_Clear(); /* gone meanwhile */
+            PyErr_Clear();
+            int link = group_indexing_is_ours(iterator->group)
+                           ? group_find(iterator->group, name, false, NULL)
+                           : 0;
+            if (link != 0) { /* a link that leads nowhere; otherwise gone meanwhile */
+                child = link == 1 ? Py_NewRef(Py_None) : NULL;
+                return child == NULL || iterator->kind == VIEW_VALUES ? child
+                                                                      : pair(iterator, name, child);
+            }
         }
     }
     Py_CLEAR(iterator->names);

@@ -43,7 +43,7 @@ values_equal_function(PyObject *Py_UNUSED(module), PyObject *args)
 
 PyDoc_STRVAR(bind_doc,
 "_bind(*, group_class=None, array_class=None, axis_exception=None, unsupported_operation=None, "
-"world=None, global_get=None, global_set=None)\n--\n\n"
+"world=None, global_get=None, global_set=None, link_target=None)\n--\n\n"
 "Tell what the Python layer has; what is None stays as it is. See state.h.\n");
 
 static PyObject *
@@ -51,19 +51,20 @@ bind(PyObject *module, PyObject *args, PyObject *kwargs)
 {
     static char *keywords[] = {
         "group_class", "array_class", "axis_exception", "unsupported_operation",
-        "world",       "global_get",  "global_set",     NULL};
+        "world",       "global_get",  "global_set",     "link_target",
+        NULL};
     module_state *state = state_of_module(module);
     PyObject **places[] = {&state->group_class,    &state->array_class,
                            &state->axis_exception, &state->unsupported_operation,
                            &state->world,          &state->global_get,
-                           &state->global_set};
-    PyObject *given[7] = {NULL};
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$OOOOOOO:_bind", keywords, &given[0],
+                           &state->global_set,     &state->link_target};
+    PyObject *given[8] = {NULL};
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$OOOOOOOO:_bind", keywords, &given[0],
                                      &given[1], &given[2], &given[3], &given[4], &given[5],
-                                     &given[6])) {
+                                     &given[6], &given[7])) {
         return NULL;
     }
-    for (int i = 0; i < 7; i++) {
+    for (int i = 0; i < 8; i++) {
         if (given[i] != NULL && given[i] != Py_None) {
             Py_XSETREF(*places[i], Py_NewRef(given[i]));
         }
@@ -128,6 +129,7 @@ module_exec(PyObject *module)
     X(world_comm)                                                                                  \
     X(global_get)                                                                                  \
     X(global_set)                                                                                  \
+    X(link_target)                                                                                 \
     X(default_group_hook)                                                                          \
     X(default_dataset_hook)                                                                        \
     X(default_group_class)                                                                         \

@@ -3,7 +3,10 @@
        _StorageRoot {"index_map": _Storage {"freq": MemDatasetCommon}, "vis": MemDatasetCommon}
 
    References go downwards only. Nodes know neither their name nor their parent, so a tree has no
-   cycle and goes when its last owner goes. */
+   cycle (but for circles of hard links, which somebody made) and goes when its last owner goes.
+
+   Beside nodes a group may hold links and named types, which belong to the Python layer: it tells
+   (`link_target`) what a link leads to. Whoever asks for nodes pays nothing for that. */
 #include "storage.h"
 #include "attrs.h"
 #include "copytree.h"
@@ -22,17 +25,100 @@ storage_new(module_state *state)
     return storage;
 }
 
+/* ---- walking ---- */
+
+/* Links in one look-up: more are a circle. HDF5 stops at 16. */
+#define LINKS_MAX 64
+
+static inline bool
+is_node(module_state *state, PyObject *object)
+{
+    return Py_IS_TYPE(object, state->common_type) || is_storage(state, object) ||
+           is_dataset(state, object);
+}
+
+/* What the Python layer says of an object that is no node: the path of a soft link (str), something else
+   of a link that is not followed in memory, None of what is no link. New reference. */
+static PyObject *
+link_target(module_state *state, PyObject *object)
+{
+    return state->link_target != NULL ? PyObject_CallOneArg(state->link_target, object)
+                                      : Py_NewRef(Py_None);
+}
+
+static int walk(module_state *state, PyObject *tree, PyObject *node, PyObject *const *names,
+                Py_ssize_t count, int *links, PyObject **found, walk_end *end);
+
+/* `path`, of a soft link in the group `holder`. */
+static int
+walk_link(module_state *state, PyObject *tree, PyObject *holder, PyObject *path, int *links,
+          PyObject **found)
+{
+    split_path split;
+    if (--*links < 0 || PyUnicode_GET_LENGTH(path) == 0) {
+        return 0;
+    }
+    while (tree != NULL && PyObject_TypeCheck(tree, state->group_type)) {
+        tree = ((MemObject *)tree)->root;
+    }
+    if (split_path_init(state, path, &split) < 0) {
+        return -1;
+    }
+    PyObject *start = split.absolute ? tree : holder;
+    walk_end end = {0, NULL};
+    int there = 0;
+    if (start != NULL && is_storage(state, start)) {
+        Py_INCREF(start);
+        there = walk(state, tree, start, split.names, split.count, links, found, &end);
+        Py_DECREF(start);
+    }
+    Py_XDECREF(end.link);
+    split_path_clear(&split);
+    return there;
+}
+
+static int
+follow(module_state *state, PyObject *tree, PyObject *holder, PyObject **child, int *links)
+{
+    PyObject *target = link_target(state, *child), *found = NULL;
+    if (target == NULL || target == Py_None) {
+        Py_XDECREF(target);
+        return target != NULL ? 1 : -1;
+    }
+    int there = PyUnicode_Check(target) ? walk_link(state, tree, holder, target, links, &found) : 0;
+    Py_DECREF(target);
+    if (there == 1) {
+        Py_SETREF(*child, found);
+    }
+    return there;
+}
+
 int
-storage_walk(module_state *state, PyObject *node, PyObject *const *names, Py_ssize_t count,
-             PyObject **found, Py_ssize_t *depth)
+storage_follow(module_state *state, PyObject *tree, PyObject *holder, PyObject **child)
+{
+    int links = LINKS_MAX;
+    return is_node(state, *child) ? 1 : follow(state, tree, holder, child, &links);
+}
+
+static int
+walk(module_state *state, PyObject *tree, PyObject *node, PyObject *const *names, Py_ssize_t count,
+     int *links, PyObject **found, walk_end *end)
 {
     PyObject *at = Py_NewRef(node);
+    end->link = NULL;
     for (Py_ssize_t i = 0; i < count; i++) {
         PyObject *child = NULL;
         int there = i == 0 || is_storage(state, at) ? dict_get(at, names[i], &child) : 0;
+        if (there == 1 && !is_node(state, child)) {
+            there = follow(state, tree, at, &child, links);
+            if (there != 1) {
+                end->link = there == 0 ? Py_NewRef(child) : NULL;
+                Py_DECREF(child);
+            }
+        }
         Py_DECREF(at);
         if (there != 1) {
-            *depth = i;
+            end->depth = i;
             return there;
         }
         at = child;
@@ -41,42 +127,40 @@ storage_walk(module_state *state, PyObject *node, PyObject *const *names, Py_ssi
     return 1;
 }
 
+int
+storage_walk(module_state *state, PyObject *tree, PyObject *node, PyObject *const *names,
+             Py_ssize_t count, PyObject **found, walk_end *end)
+{
+    int links = LINKS_MAX;
+    return walk(state, tree, node, names, count, &links, found, end);
+}
+
 void
-raise_missing(module_state *state, PyObject *where, const split_path *split, Py_ssize_t depth)
+raise_missing(PyObject *where, const split_path *split, walk_end *end)
 {
     PyObject *wanted = join_names(where, split->owner);
     PyObject *upto = split->count == 1 ? Py_NewRef(where) : NULL;
+    PyObject *name = split->names[end->depth], *text = NULL;
     if (upto == NULL && wanted != NULL) {
-        PyObject *names = PyTuple_GetSlice(split->owner, 0, depth);
+        PyObject *names = PyTuple_GetSlice(split->owner, 0, end->depth);
         upto = names != NULL ? join_names(where, names) : NULL;
         Py_XDECREF(names);
     }
-    (void)state;
-    if (wanted != NULL && upto != NULL) {
-        PyObject *text = PyUnicode_FromFormat("%U is missing: there is no %R in the group %U",
-                                              wanted, split->names[depth], upto);
-        if (text != NULL) {
-            PyErr_SetObject(PyExc_KeyError, text);
-            Py_DECREF(text);
-        }
+    if (wanted != NULL && upto != NULL && end->link != NULL) {
+        text = PyUnicode_FromFormat("%U is missing: %R in the group %U is %R, which leads nowhere",
+                                    wanted, name, upto, end->link);
     }
+    else if (wanted != NULL && upto != NULL) {
+        text = PyUnicode_FromFormat("%U is missing: there is no %R in the group %U", wanted, name,
+                                    upto);
+    }
+    if (text != NULL) {
+        PyErr_SetObject(PyExc_KeyError, text);
+        Py_DECREF(text);
+    }
+    Py_CLEAR(end->link);
     Py_XDECREF(wanted);
     Py_XDECREF(upto);
-}
-
-PyObject *
-storage_get(module_state *state, PyObject *node, PyObject *where, const split_path *split)
-{
-    PyObject *found;
-    Py_ssize_t depth;
-    int there = storage_walk(state, node, split->names, split->count, &found, &depth);
-    if (there == 1) {
-        return found;
-    }
-    if (there == 0) {
-        raise_missing(state, where, split, depth);
-    }
-    return NULL;
 }
 
 /* ---- _Storage ---- */
@@ -98,10 +182,16 @@ storage_get_attrs(PyObject *self, void *Py_UNUSED(closure))
     return attrs_at(state_of(self), &((Storage *)self)->attrs);
 }
 
-static int nodes_equal(module_state *state, PyObject *a, PyObject *b);
+static PyObject *
+storage_get_creation(PyObject *self, void *Py_UNUSED(closure))
+{
+    return creation_at(&((Storage *)self)->creation);
+}
+
+static int nodes_equal(module_state *state, PyObject *a, PyObject *b, PyObject **met);
 
 static int
-children_equal(module_state *state, PyObject *a, PyObject *b)
+children_equal(module_state *state, PyObject *a, PyObject *b, PyObject **met)
 {
     if (PyDict_GET_SIZE(a) != PyDict_GET_SIZE(b)) {
         return 0;
@@ -115,7 +205,7 @@ children_equal(module_state *state, PyObject *a, PyObject *b)
         PyObject *item = PyList_GET_ITEM(items, i), *other;
         equal = dict_get(b, PyTuple_GET_ITEM(item, 0), &other);
         if (equal == 1) {
-            equal = nodes_equal(state, PyTuple_GET_ITEM(item, 1), other);
+            equal = nodes_equal(state, PyTuple_GET_ITEM(item, 1), other, met);
             Py_DECREF(other);
         }
     }
@@ -123,9 +213,40 @@ children_equal(module_state *state, PyObject *a, PyObject *b)
     return equal;
 }
 
+/* Was this pair of groups met before? Then its comparison is done, or going on in a circle: only another
+   pair can still tell the trees apart. */
+static int
+pair_met(PyObject **met, PyObject *a, PyObject *b)
+{
+    if (*met == NULL && (*met = PySet_New(NULL)) == NULL) {
+        return -1;
+    }
+    PyObject *pair = Py_BuildValue("(NN)", PyLong_FromVoidPtr(a), PyLong_FromVoidPtr(b));
+    int there = pair != NULL ? PySet_Contains(*met, pair) : -1;
+    if (there == 0) {
+        there = PySet_Add(*met, pair);
+    }
+    Py_XDECREF(pair);
+    return there;
+}
+
+/* Links, named types, and what somebody put into the dict. */
+static int
+others_equal(module_state *state, PyObject *a, PyObject *b)
+{
+    PyObject *left = link_target(state, a);
+    PyObject *right = left != NULL ? link_target(state, b) : NULL;
+    int equal = right == NULL                         ? -1
+                : left != Py_None && right != Py_None ? values_equal(left, right)
+                                                      : values_equal(a, b);
+    Py_XDECREF(left);
+    Py_XDECREF(right);
+    return equal;
+}
+
 /* Contents alone: where in its tree a node lives does not matter here. */
 static int
-nodes_equal(module_state *state, PyObject *a, PyObject *b)
+nodes_equal(module_state *state, PyObject *a, PyObject *b, PyObject **met)
 {
     if (a == b) {
         return 1;
@@ -134,14 +255,15 @@ nodes_equal(module_state *state, PyObject *a, PyObject *b)
         return dataset_contents_equal(a, b);
     }
     if (!is_storage(state, a) || !is_storage(state, b)) {
-        return values_equal(a, b);
+        return others_equal(state, a, b);
     }
-    if (Py_EnterRecursiveCall(" while comparing trees")) {
-        return -1;
+    int known = pair_met(met, a, b);
+    if (known != 0 || Py_EnterRecursiveCall(" while comparing trees")) {
+        return known != 0 ? known : -1;
     }
     int equal = attrs_equal(((Storage *)a)->attrs, ((Storage *)b)->attrs);
     if (equal == 1) {
-        equal = children_equal(state, a, b);
+        equal = children_equal(state, a, b, met);
     }
     Py_LeaveRecursiveCall();
     return equal;
@@ -154,7 +276,10 @@ storage_richcompare(PyObject *self, PyObject *other, int op)
     if ((op != Py_EQ && op != Py_NE) || !is_storage(state, other)) {
         Py_RETURN_NOTIMPLEMENTED;
     }
-    return equal_result(nodes_equal(state, self, other), op);
+    PyObject *met = NULL;
+    int equal = nodes_equal(state, self, other, &met);
+    Py_XDECREF(met);
+    return equal_result(equal, op);
 }
 
 static int
@@ -163,6 +288,7 @@ storage_traverse(PyObject *self, visitproc visit, void *arg)
     Storage *storage = (Storage *)self;
     Py_VISIT(Py_TYPE(self));
     Py_VISIT(storage->attrs);
+    Py_VISIT(storage->creation);
     Py_VISIT(storage->instance_dict);
     return PyDict_Type.tp_traverse(self, visit, arg);
 }
@@ -172,6 +298,7 @@ storage_clear(PyObject *self)
 {
     Storage *storage = (Storage *)self;
     Py_CLEAR(storage->attrs);
+    Py_CLEAR(storage->creation);
     Py_CLEAR(storage->instance_dict);
     return PyDict_Type.tp_clear(self);
 }
@@ -187,6 +314,7 @@ storage_dealloc(PyObject *self)
         PyObject_ClearWeakRefs(self);
     }
     Py_CLEAR(storage->attrs);
+    Py_CLEAR(storage->creation);
     Py_CLEAR(storage->instance_dict);
     PyDict_Type.tp_dealloc(self);
     Py_DECREF(type);
@@ -223,18 +351,20 @@ static PyObject *
 storage_getstate(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
     Storage *storage = (Storage *)self;
-    return Py_BuildValue("(OO)", storage->attrs != NULL ? storage->attrs : Py_None,
-                         storage->instance_dict != NULL ? storage->instance_dict : Py_None);
+    return Py_BuildValue("(NNN)", or_none(storage->attrs), or_none(storage->instance_dict),
+                         or_none(storage->creation));
 }
 
+/* `dict` may be None or NULL: nothing was kept. */
 static int
-set_instance_dict(PyObject **place, PyObject *dict)
+set_dict(PyObject **place, PyObject *dict)
 {
-    if (dict == Py_None) {
+    if (dict == NULL || dict == Py_None) {
         return 0;
     }
     if (!PyDict_Check(dict)) {
-        PyErr_SetString(PyExc_TypeError, "the state's instance attributes must be a dict");
+        PyErr_Format(PyExc_TypeError, "expected a dict in the state, got %.200s",
+                     Py_TYPE(dict)->tp_name);
         return -1;
     }
     Py_XSETREF(*place, Py_NewRef(dict));
@@ -259,9 +389,11 @@ PyDoc_STRVAR(storage_setstate_doc, "__setstate__($self, state, /)\n--\n\nTake wh
 static PyObject *
 storage_setstate(PyObject *self, PyObject *pickled)
 {
-    PyObject *attrs, *dict;
-    if (!PyArg_Parse(pickled, "(OO)", &attrs, &dict) || storage_set_attrs(self, attrs) < 0 ||
-        set_instance_dict(&((Storage *)self)->instance_dict, dict) < 0) {
+    PyObject *attrs, *dict, *creation;
+    if (!PyArg_Parse(pickled, "(OOO)", &attrs, &dict, &creation) ||
+        storage_set_attrs(self, attrs) < 0 ||
+        set_dict(&((Storage *)self)->instance_dict, dict) < 0 ||
+        set_dict(&((Storage *)self)->creation, creation) < 0) {
         return NULL;
     }
     Py_RETURN_NONE;
@@ -270,8 +402,9 @@ storage_setstate(PyObject *self, PyObject *pickled)
 PyDoc_STRVAR(storage_doc,
 "_Storage(**kw)\n--\n\n"
 "A group's node in a tree in memory: a dict of its children, in order of creation.\n\n"
-"Values are `_Storage` (groups) and the stored `MemDataset` objects. It knows neither its\n"
-"name nor its parent; that is what `MemGroup` is for.\n\n"
+"Values are `_Storage` (groups), the stored `MemDataset` objects, `h5py.SoftLink` and\n"
+"`h5py.ExternalLink`, and `NamedType`. The same object under two names is a hard link. It knows\n"
+"neither its name nor its parent; that is what `MemGroup` is for.\n\n"
 "Parameters\n----------\n"
 "**kw\n    Children by name.\n\n"
 "Examples\n--------\n"
@@ -288,6 +421,8 @@ static PyMemberDef storage_members[] = {
 
 static PyGetSetDef storage_getset[] = {
     {"attrs", storage_get_attrs, NULL, "The group's attributes (`MemAttrs`), shared.", NULL},
+    {"_creation", storage_get_creation, NULL,
+     "How a file made the group, in h5py's keywords; a dict, empty by default.", NULL},
     {"__dict__", PyObject_GenericGetDict, PyObject_GenericSetDict, NULL, NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
@@ -353,9 +488,10 @@ root_find(PyObject *self, PyObject *key, PyObject **found)
         return -1;
     }
     int there = -1;
-    Py_ssize_t depth;
+    walk_end end = {0, NULL};
     if (split.absolute) {
-        there = storage_walk(state, self, split.names, split.count, found, &depth);
+        there = storage_walk(state, self, self, split.names, split.count, found, &end);
+        Py_XDECREF(end.link);
     }
     else {
         PyErr_Format(PyExc_ValueError, "expected an absolute path or a plain name, got %.1000R",
@@ -407,21 +543,20 @@ root_getstate(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
     StorageRoot *root = (StorageRoot *)self;
     Storage *storage = (Storage *)self;
-    return Py_BuildValue("(OOOO)", storage->attrs != NULL ? storage->attrs : Py_None,
-                         storage->instance_dict != NULL ? storage->instance_dict : Py_None,
-                         root->distributed ? Py_True : Py_False,
-                         root->comm != NULL ? root->comm : Py_None);
+    return Py_BuildValue("(NNONN)", or_none(storage->attrs), or_none(storage->instance_dict),
+                         root->distributed ? Py_True : Py_False, or_none(root->comm),
+                         or_none(storage->creation));
 }
 
 static PyObject *
 root_setstate(PyObject *self, PyObject *pickled)
 {
     StorageRoot *root = (StorageRoot *)self;
-    PyObject *attrs, *dict, *comm;
+    PyObject *attrs, *dict, *comm, *creation;
     int distributed;
-    if (!PyArg_Parse(pickled, "(OOpO)", &attrs, &dict, &distributed, &comm) ||
-        storage_set_attrs(self, attrs) < 0 ||
-        set_instance_dict(&root->storage.instance_dict, dict) < 0) {
+    if (!PyArg_Parse(pickled, "(OOpOO)", &attrs, &dict, &distributed, &comm, &creation) ||
+        storage_set_attrs(self, attrs) < 0 || set_dict(&root->storage.instance_dict, dict) < 0 ||
+        set_dict(&root->storage.creation, creation) < 0) {
         return NULL;
     }
     root->distributed = distributed;

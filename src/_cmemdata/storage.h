@@ -5,8 +5,10 @@
 #include "names.h"
 
 typedef struct {
-    PyDictObject dict; /* name -> _Storage or stored MemDataset, in order of creation */
-    PyObject *attrs;   /* MemAttrs, or NULL until somebody asks */
+    PyDictObject
+        dict; /* name -> _Storage, stored MemDataset, link or named type, in order of creation */
+    PyObject *attrs;    /* MemAttrs, or NULL until somebody asks */
+    PyObject *creation; /* dict: how a file made the group, or NULL until somebody asks */
     PyObject *weakrefs;
     PyObject *instance_dict;
 } Storage;
@@ -27,16 +29,23 @@ is_storage(module_state *state, PyObject *object)
 /* A new empty _Storage. */
 PyObject *storage_new(module_state *state);
 
-/* Walk `count` names down from `node`, a _Storage. 1: *found is a new reference to what is there; 0: there is
-   nothing, and *depth names were found; -1: error. */
-int storage_walk(module_state *state, PyObject *node, PyObject *const *names, Py_ssize_t count,
-                 PyObject **found, Py_ssize_t *depth);
+/* Where a path ended that leads nowhere. */
+typedef struct {
+    Py_ssize_t depth; /* names that were found */
+    PyObject *link;   /* the link under the next name, owned; NULL: nothing has that name */
+} walk_end;
 
-/* The same, with KeyError when there is nothing. */
-PyObject *storage_get(module_state *state, PyObject *node, PyObject *where,
-                      const split_path *split);
+/* Walk `count` names down from `node`, a _Storage, through soft links. Absolute links count from the tree
+   that `tree` is, or is a group in. 1: *found is a new reference to what is there; 0: there is nothing,
+   *end says where (its link is the caller's); -1: error. */
+int storage_walk(module_state *state, PyObject *tree, PyObject *node, PyObject *const *names,
+                 Py_ssize_t count, PyObject **found, walk_end *end);
 
-/* Raise KeyError: `split`, looked for in the group named `where`, ends after `depth` names. */
-void raise_missing(module_state *state, PyObject *where, const split_path *split, Py_ssize_t depth);
+/* If *child, found in the group `holder`, is a link, put what it leads to in its place. 1: *child is no
+   link; 0: it is one that leads nowhere; -1: error. */
+int storage_follow(module_state *state, PyObject *tree, PyObject *holder, PyObject **child);
+
+/* Raise KeyError: `split`, looked for in the group named `where`, ends at `end`, whose link is let go. */
+void raise_missing(PyObject *where, const split_path *split, walk_end *end);
 
 #endif

@@ -33,6 +33,7 @@ from memdata._version import __version__
 from memdata.copying import copyattrs, deep_group_copy, get_file, is_group
 from memdata.diskgroup import MemDiskGroup
 from memdata.group import MemGroup, _BaseGroup, _StorageRoot
+from memdata.links import NamedType
 from memdata.locking import lock_file
 from memdata.trust import trust
 
@@ -43,6 +44,7 @@ __all__ = [
     "MemDatasetDistributed",
     "MemDiskGroup",
     "MemGroup",
+    "NamedType",
     "_BaseGroup",
     "_MemObjMixin",
     "_Storage",

@@ -446,6 +446,22 @@ class MemDiskGroup(_BaseGroup):
         _check_free(self._data, path)
         return _create_in_file(self._data, path[1:], *args, **kw)
 
+    def _assign(self, name: str, value: Any) -> None:
+        if not self.ondisk:
+            return super()._assign(name, value)
+        path = self._new_path(name, is_group=hasattr(value, "create_group"))
+        _check_free(self._data, path)
+        self._data[path[1:]] = value._get_storage() if isinstance(value, _BaseGroup) else value
+        return None
+
+    def _get_kind(self, name: str, default: Any, getclass: bool, getlink: bool) -> Any:
+        if not self.ondisk:
+            return super()._get_kind(name, default, getclass, getlink)
+        if getlink:
+            return self._data.get(self._absolute(name)[1:], default, getclass, getlink)
+        found = self.get(name)
+        return default if found is None else type(found)
+
     def dataset_common_to_distributed(self, name: str, distributed_axis: int = 0) -> Any:
         """As `MemGroup.dataset_common_to_distributed`; RuntimeError for data in a file."""
         self._check_in_memory(name)

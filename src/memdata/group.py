@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from memdata import _cmemdata
+from memdata import _cmemdata, links
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike
@@ -388,6 +388,16 @@ class _BaseGroup(_cmemdata._BaseGroup):
         if not np.can_cast(asked, found.dtype, casting="safe"):
             raise TypeError(f"{path} has the dtype {found.dtype}, which cannot hold {asked}")
         return found
+
+    # -- links ---------------------------------------------------------------------------------
+
+    def _assign(self, name: str, value: Any) -> None:
+        """``self[name] = value``; the native type calls it."""
+        links.assign(self, name, value)
+
+    def _get_kind(self, name: str, default: Any, getclass: bool, getlink: bool) -> Any:
+        """``self.get(name, default, getclass, getlink)``; the native type calls it."""
+        return links.kind_of(self, name, default, getclass, getlink)
 
     def _absolute(self, name: str) -> str:
         """The absolute path that `name` means in this group."""
