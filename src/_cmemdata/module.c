@@ -97,7 +97,8 @@ module_exec(PyObject *module)
         common_init(module, state) < 0 || group_init(module, state) < 0 ||
         group_view_init(module, state) < 0 || ro_dict_init(module, state) < 0 ||
         mpiarray_init(module, state) < 0 || global_slice_init(module, state) < 0 ||
-        distributed_init(module, state) < 0 || copytree_init(module) < 0) {
+        distributed_init(module, state) < 0 || copytree_init(module) < 0 ||
+        filters_init(module) < 0) {
         return -1;
     }
     return 0;

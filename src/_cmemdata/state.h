@@ -115,6 +115,7 @@ int ro_dict_init(PyObject *module, module_state *state);
 int mpiarray_init(PyObject *module, module_state *state);
 int global_slice_init(PyObject *module, module_state *state);
 int distributed_init(PyObject *module, module_state *state);
+int filters_init(PyObject *module);
 
 /* Make a type from its spec, keep it in *place and add it to the module under its name.
    `base` may be NULL. */

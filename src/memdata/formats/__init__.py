@@ -6,11 +6,13 @@
     trees in memory
 ``hdf5``, ``hdf5_read``, ``hdf5_write``, ``hdf5_types``, ``hdf5_filters``
     HDF5 through h5py
+``hdf5_chunks``, ``hdf5_codecs``, ``hdf5_tiles``
+    its chunks past it: packing, filters, reading
 ``zarr``
     zarr stores through zarr-python 2 and 3
 ``tagged``
     types that a format has not: what is stored instead, and how it comes back
-``attributes``, ``strings``, ``references``, ``selections``, ``names``
+``attributes``, ``strings``, ``references``, ``selections``, ``regions``, ``names``
     what an attribute, a string, a reference, an index, a name means in memory and on disk
 """
 

@@ -1,16 +1,20 @@
-"""Whole chunks of HDF5 datasets: packed by many ranks, given their places by one.
+"""Whole chunks of HDF5 datasets: packed by many threads and ranks, given their places by one.
 
-Filters run in HDF5 itself: `pack` writes a block into a file in memory and takes the packed chunks
-out of it. `ChunkPlacer` makes HDF5 give chunks their places in a file *without their bytes*: it
-hands HDF5 a stand-in of the right size, and keeps what HDF5 writes of it from the file. The owners
-of the bytes then write them there, all at the same time.
+A `Packer` runs the filters in threads. Filters that it does not know run in HDF5 itself: `pack`
+then writes a block into a file in memory and takes the packed chunks out of it. `ChunkPlacer` makes
+HDF5 give chunks their places in a file *without their bytes*: it hands HDF5 a stand-in of the right
+size, and keeps what HDF5 writes of it from the file. The owners of the bytes then write them there,
+all at the same time.
 """
 
 from __future__ import annotations
 
 import io
 import itertools
+import math
 import os
+import threading
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
@@ -18,7 +22,10 @@ import h5py
 import numpy as np
 from h5py import h5d, h5f, h5p, h5s
 
-__all__ = ["ChunkPlacer", "Packed", "pack"]
+from memdata.formats.hdf5_codecs import Pipeline, pipeline_of
+from memdata.threads import in_order, thread_count
+
+__all__ = ["BATCH", "SMALLEST", "ChunkPlacer", "Packed", "Packer", "pack"]
 
 Array = np.ndarray[Any, Any]
 Shape = tuple[int, ...]
@@ -33,16 +40,118 @@ class Packed(NamedTuple):
         Index of its first element.
     mask : int
         The filters that were left out, as HDF5 counts them.
-    content : bytes
+    content : bytes-like
         The packed bytes.
     """
 
     origin: Shape
     mask: int
-    content: bytes
+    content: Any
 
 
-def pack(block: Array, origin: Shape, types: Any, creation: Any) -> list[Packed]:
+#: Chunks smaller than this (bytes) are left to HDF5: it has less to do for each.
+SMALLEST = 1 << 14
+
+#: What one thread packs or unpacks at a time (bytes), if there are so many small chunks: less, and
+#: passing it on takes as long as doing it.
+BATCH = 1 << 19
+
+
+class Packer:
+    """Packs the chunks of a dataset in threads.
+
+    Parameters
+    ----------
+    plist : property list
+        Creation properties of the dataset, as HDF5 has completed them.
+    pipeline : Pipeline
+        Its filters.
+    dtype : numpy.dtype
+        Of an element in the file and in memory, bit for bit.
+    """
+
+    def __init__(self, plist: Any, pipeline: Pipeline, dtype: np.dtype[Any]) -> None:
+        self._chunk: Shape = tuple(plist.get_chunk())
+        self._pipeline = pipeline
+        self._plain = pipeline.leaves(0)
+        self._fill = np.zeros((), dtype)
+        if plist.fill_value_defined() == h5d.FILL_VALUE_USER_DEFINED:
+            plist.get_fill_value(self._fill)
+        self._nbytes = math.prod(self._chunk) * dtype.itemsize
+        self._local = threading.local()
+
+    @classmethod
+    def of(cls, plist: Any, types: Any, dtype: np.dtype[Any]) -> Packer | None:
+        """A packer, or None where HDF5 had better pack: unknown filters, types, small chunks."""
+        if plist.get_layout() != h5d.CHUNKED or types.file != types.memory:
+            return None
+        if dtype.hasobject or types.file.get_size() != dtype.itemsize:
+            return None
+        if math.prod(plist.get_chunk()) * dtype.itemsize < SMALLEST:
+            return None
+        pipeline = pipeline_of(plist)
+        return None if pipeline is None else cls(plist, pipeline, dtype)
+
+    def fits(self, start: int, stop: int, length: int) -> bool:
+        """Whether rows from `start` to `stop` of `length` are whole chunks."""
+        step = self._chunk[0]
+        return start % step == 0 and (stop % step == 0 or stop == length)
+
+    def pack(self, block: Array, origin: Shape, sharing: int = 1) -> Iterator[Packed]:
+        """Pack a block of whole chunks; see `pack`. So many processes do so at the same time."""
+        steps = [
+            range(0, length, step) for length, step in zip(block.shape, self._chunk, strict=True)
+        ]
+        places = itertools.product(*steps)
+        count = max(1, BATCH // self._nbytes)
+        batches = iter(lambda: list(itertools.islice(places, count)), [])
+
+        def packed(batch: list[Shape]) -> list[Packed]:
+            return [
+                Packed(
+                    tuple(o + p for o, p in zip(origin, place, strict=True)),
+                    0,
+                    self._pipeline.encode(self._bytes(block, place)),
+                )
+                for place in batch
+            ]
+
+        for done in in_order(packed, batches, thread_count(sharing), "pack"):
+            yield from done
+
+    def _bytes(self, block: Array, place: Shape) -> Array:
+        """The bytes of a chunk; where it stands out at the end, with fill values."""
+        part = block[
+            tuple(
+                slice(start, start + step) for start, step in zip(place, self._chunk, strict=True)
+            )
+        ]
+        if part.shape != self._chunk or not part.flags.c_contiguous:
+            whole: Array | None = getattr(self._local, "chunk", None)
+            if whole is None or self._plain:  # what is not packed is handed on as it is
+                whole = self._local.chunk = np.empty(self._chunk, block.dtype)
+            if part.shape != self._chunk:
+                whole[...] = self._fill
+            whole[tuple(slice(length) for length in part.shape)] = part
+            part = whole
+        flat: Array = part.reshape(-1).view(np.uint8)
+        return flat
+
+
+def _completed(creation: Any, types: Any) -> Any:
+    """Creation properties with what filters add to them when a dataset is made."""
+    access = h5p.create(h5p.FILE_ACCESS)
+    access.set_fapl_core(1 << 16, False)
+    file = h5f.create(b"memdata-filters", h5f.ACC_TRUNC, fapl=access)
+    try:
+        rank = len(creation.get_chunk())
+        space = h5s.create_simple((1,) * rank, (h5s.UNLIMITED,) * rank)
+        return h5d.create(file, b"dataset", types.file, space, creation).get_create_plist()
+    finally:
+        file.close()
+
+
+def pack(block: Array, origin: Shape, types: Any, creation: Any, sharing: int = 1) -> list[Packed]:
     """Pack a block of whole chunks.
 
     Parameters
@@ -56,6 +165,8 @@ def pack(block: Array, origin: Shape, types: Any, creation: Any) -> list[Packed]
         Types in the file and in memory.
     creation : property list
         Of the dataset: chunks and filters.
+    sharing : int
+        So many processes do the same at the same time, and share the processors.
 
     Returns
     -------
@@ -63,6 +174,9 @@ def pack(block: Array, origin: Shape, types: Any, creation: Any) -> list[Packed]
     """
     if not block.size:
         return []
+    packer = Packer.of(_completed(creation, types), types, block.dtype)
+    if packer is not None:
+        return list(packer.pack(block, origin, sharing))
     access = h5p.create(h5p.FILE_ACCESS)
     access.set_fapl_core(max(block.nbytes // 2, 1 << 16), False)
     file = h5f.create(b"memdata-chunks", h5f.ACC_TRUNC, fapl=access)

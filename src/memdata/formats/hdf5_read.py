@@ -6,6 +6,7 @@ reads its header, attributes and, when it is small, its elements; types are tran
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -16,7 +17,9 @@ from h5py import h5, h5a, h5d, h5f, h5fd, h5g, h5i, h5l, h5o, h5p, h5s, h5t
 from memdata.formats import references, strings
 from memdata.formats.attributes import to_memory
 from memdata.formats.hdf5_filters import filters_of, require_filter
+from memdata.formats.hdf5_tiles import ChunkedTiles, PlainTiles
 from memdata.formats.hdf5_types import KnownType, known_type
+from memdata.formats.regions import Region, whole_region
 from memdata.formats.selections import Run, Selection, check_used, resolve
 from memdata.formats.tree import (
     NO_FILTERS,
@@ -27,13 +30,12 @@ from memdata.formats.tree import (
     Node,
     Options,
     Plan,
+    rows_together,
 )
 
 __all__ = ["HDF5Source", "StoredHDF5", "read_attributes"]
 
 Array = np.ndarray[Any, Any]
-
-_PIECE = 16 << 20
 
 
 class _Frame(NamedTuple):
@@ -330,6 +332,7 @@ class StoredHDF5:
         "_selection",
         "_source",
         "_space_shape",
+        "_tiles",
         "chunks",
         "dtype",
         "file_name",
@@ -353,6 +356,7 @@ class StoredHDF5:
         self._space_shape = space_shape
         self._selection = selection
         self._path = node.path
+        self._tiles: tuple[ChunkedTiles | None] | None = None
         self.shape = node.shape or ()
         self.chunks = node.filters.chunks
         self._base = node.dtype
@@ -363,26 +367,26 @@ class StoredHDF5:
         """Rows of about 16 MiB, whole chunks."""
         if not self.shape or not self.shape[0]:
             return 1
-        if self._selection is not None and not _by_rows(self._selection):
+        if self._selection is not None and (
+            self._selection.region is not None or not _by_rows(self._selection)
+        ):
             return self.shape[0]
-        row = self.dtype.itemsize
-        for length in self.shape[1:]:
-            row *= length
-        rows = max(1, _PIECE // max(row, 1))
-        if self.chunks is not None:
-            rows = max(rows // self.chunks[0], 1) * self.chunks[0]
-        return rows
+        row = self.dtype.itemsize * math.prod(self.shape[1:])
+        chunks = self.chunks
+        if chunks is not None:  # arrays in an array are not cut
+            chunks += self.shape[len(chunks) :]
+        return rows_together(self.shape, row, chunks)
 
     def extent(self) -> tuple[int, int] | None:
         """Descriptor and offset of the elements; see `memdata.formats.tree.StoredData`."""
+        if self._selection is not None or self._convert:
+            return None
+        return self._extent()
+
+    def _extent(self) -> tuple[int, int] | None:
+        """Where the bytes of all elements lie, whatever is selected or converted."""
         source = self._source
-        if (
-            source._descriptor is None
-            or self._selection is not None
-            or self._convert
-            or not self._known.same
-            or self.chunks is not None
-        ):
+        if source._descriptor is None or not self._known.same or self.chunks is not None:
             return None
         dataset = self._dataset
         points = dataset.get_space().get_simple_extent_npoints()
@@ -391,10 +395,30 @@ class StoredHDF5:
         plist = dataset.get_create_plist()
         if plist.get_layout() != h5d.CONTIGUOUS or plist.get_external_count():
             return None
-        if h5i.get_file_id(dataset).fileno != source.file.fileno:
-            return None  # behind an external link
+        if self._elsewhere():
+            return None
         offset: int | None = dataset.get_offset()
         return None if offset is None else (source._descriptor, offset)
+
+    def _elsewhere(self) -> bool:
+        """Whether the dataset is in another file, behind an external link."""
+        return bool(h5i.get_file_id(self._dataset).fileno != self._source.file.fileno)
+
+    def _tiles_for(self, region: Region | None) -> ChunkedTiles | PlainTiles | None:
+        """What reads a region past HDF5; None where HDF5 has to."""
+        if not self._known.same or not self._space_shape:
+            return None
+        if self.chunks is not None:
+            if self._tiles is None:
+                own = not self._source._user_block and not self._elsewhere()
+                descriptor = self._source._descriptor if own else None
+                found = ChunkedTiles.of(self._dataset, self._known.dtype, descriptor)
+                self._tiles = (found,)
+            return self._tiles[0]
+        extent = None if region is None else self._extent()
+        if extent is None or region is None:
+            return None
+        return PlainTiles(self._space_shape, self._known.dtype, *extent, region)
 
     def read_rows(self, start: int, stop: int, out: Array) -> None:
         """Read a part along the first axis into `out`; all of it for a scalar."""
@@ -421,7 +445,9 @@ class StoredHDF5:
             out.fill(0) if out.dtype.names is None else out.__setitem__(
                 ..., np.zeros((), out.dtype)
             )
-        if self._selection is not None:
+        if self._read_tiles(start, stop, out):
+            pass
+        elif self._selection is not None:
             _read_selection(self._dataset, self._known, self._selection, out, start, stop)
         elif not self._space_shape or (start == 0 and stop == self._space_shape[0]):
             self._dataset.read(h5s.ALL, h5s.ALL, out, self._known.memory)
@@ -434,6 +460,31 @@ class StoredHDF5:
         if references.holds_references(out.dtype):
             file = h5i.get_file_id(self._dataset)
             out[...] = references.from_file(out, file, self._source.prefix)
+
+    def _read_tiles(self, start: int, stop: int, out: Array) -> bool:
+        """Read past HDF5, tile by tile; False where that cannot be."""
+        selection = self._selection
+        if selection is None:
+            if self.chunks is None or not self._space_shape:
+                return False
+            region: Region | None = whole_region(self._space_shape, start, stop)
+        else:
+            region = selection.region
+        everything = region is None
+        if everything:
+            region = whole_region(self._space_shape, 0, self._space_shape[0])
+        tiles = self._tiles_for(region)
+        if tiles is None or region is None:
+            return False
+        if not everything:
+            tiles.read(region, out)
+            return True
+        assert selection is not None
+        base, inner = self._known.dtype.subdtype or (self._known.dtype, ())
+        cover = np.empty(self._space_shape + inner, base)
+        tiles.read(region, cover)
+        out[...] = cover[selection.index]
+        return True
 
 
 def _by_rows(selection: Selection) -> bool:

@@ -12,6 +12,7 @@ from h5py import h5a, h5d, h5g, h5i, h5p, h5s, h5t
 
 from memdata.formats import references, strings
 from memdata.formats.attributes import UnstorableAttribute, to_array
+from memdata.formats.hdf5_chunks import Packer
 from memdata.formats.hdf5_filters import creation_list, set_filters
 from memdata.formats.hdf5_types import TypePair, object_array, string_dtype, type_pair
 from memdata.formats.names import check_name
@@ -109,6 +110,7 @@ class HDF5Target:
         self._recipes: dict[Any, tuple[TypePair, Any, Any, int]] = {}
         self._late: list[tuple[Any, _Attribute]] = []
         self._references: list[DatasetNode] = []
+        self._packing: tuple[DatasetNode, Packer | None] | None = None
         if group is not None:
             self.open(group)
 
@@ -175,6 +177,9 @@ class HDF5Target:
             raise ValueError(f"{node.path}: text that is not ASCII: {error}") from None
         except (TypeError, ValueError) as error:
             raise type(error)(f"{node.path}: {error}") from None
+        if node.filters is not NO_FILTERS and creation.get_layout() == h5d.CHUNKED:
+            # As the file will have them: they may have been guessed or cut.
+            node.filters = node.filters._replace(chunks=tuple(creation.get_chunk()))
         attributes = self._attributes(node.attrs, node.path, options)
         if _needs_dense(attributes):
             creation = creation.copy()
@@ -332,6 +337,8 @@ class HDF5Target:
         data = np.asarray(part, order="C")
         if not data.size:
             return
+        if shape and self._write_packed(node, shape, start, stop, data):
+            return
         if not shape or (start == 0 and stop == shape[0]):
             node.place.write(h5s.ALL, h5s.ALL, data, recipe.types.memory)
             return
@@ -339,6 +346,24 @@ class HDF5Target:
         counts = (stop - start, *shape[1:])
         space.select_hyperslab((start,) + (0,) * (len(shape) - 1), counts)
         node.place.write(h5s.create_simple(counts), space, data, recipe.types.memory)
+
+    def _write_packed(
+        self, node: DatasetNode, shape: tuple[int, ...], start: int, stop: int, data: Array
+    ) -> bool:
+        """Write rows in whole chunks, packed by threads; False where HDF5 has to pack."""
+        packer = self._packer(node)
+        if packer is None or not packer.fits(start, stop, shape[0]):
+            return False
+        for chunk in packer.pack(data, (start,) + (0,) * (len(shape) - 1)):
+            node.place.write_direct_chunk(chunk.origin, chunk.content, chunk.mask)
+        return True
+
+    def _packer(self, node: DatasetNode) -> Packer | None:
+        """What packs the chunks of a dataset past HDF5; None where HDF5 has to."""
+        if self._packing is None or self._packing[0] is not node:
+            plist = node.place.get_create_plist()
+            self._packing = node, Packer.of(plist, node.recipe.types, node.dtype)
+        return self._packing[1]
 
     def finish(self, plan: Plan) -> None:
         """Write references, whose targets exist by now; see `memdata.formats.tree.Target`."""

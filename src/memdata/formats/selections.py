@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from memdata.formats.regions import Region, region_of
+
 __all__ = [
     "IfThere",
     "Run",
@@ -52,6 +54,8 @@ class Selection(NamedTuple):
         Shape of what is read.
     rest : tuple or None
         NumPy index of the result in the cover; None where they are the same.
+    region : Region or None
+        The same for those who read tile by tile; None where the cover is the better way.
     """
 
     shape: Shape
@@ -59,6 +63,7 @@ class Selection(NamedTuple):
     runs: tuple[list[Run], ...]
     cover: Shape
     rest: tuple[Any, ...] | None
+    region: Region | None
 
 
 class IfThere(dict[str, Any]):
@@ -137,10 +142,11 @@ def resolve(
     except (IndexError, TypeError, ValueError) as error:
         raise ValueError(f"{what} the shape {shape}: {error}") from None
     result_shape = np.shape(probe)
+    region = region_of(parts, shape)
     full = _one_per_axis(parts, shape)
     if full is None:  # a mask over several axes and the like
         runs = tuple([Run(0, 1, length)] for length in shape)
-        return Selection(result_shape, parts, runs, shape, parts)
+        return Selection(result_shape, parts, runs, shape, parts, region)
     # Several arrays, and integers beside an array, are one joint index for NumPy: then arrays
     # must stay arrays in the rest.
     joint = sum(not isinstance(part, slice) for part in full) > 1
@@ -163,7 +169,8 @@ def resolve(
     if dots and len(parts) - 1 == len(shape):
         # It stands for no axis, but NumPy still takes it to part the arrays on both sides.
         rest.insert(dots[0], Ellipsis)
-    return Selection(result_shape, parts, tuple(runs_list), cover, None if same else tuple(rest))
+    left = None if same else tuple(rest)
+    return Selection(result_shape, parts, tuple(runs_list), cover, left, region)
 
 
 def followed_axis(index: Any, shape: Shape, axis: int, path: str) -> int | None:

@@ -16,6 +16,8 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from memdata.threads import thread_count
+
 __all__ = [
     "NO_FILTERS",
     "SMALL",
@@ -30,6 +32,7 @@ __all__ = [
     "Source",
     "StoredData",
     "Target",
+    "rows_together",
 ]
 
 Array = np.ndarray[Any, Any]
@@ -200,6 +203,33 @@ class LinkNode(GroupNode):
 
 
 Node = GroupNode
+
+
+def rows_together(shape: Shape, row: int, chunks: Shape | None, limit: int = 16 << 20) -> int:
+    """How many steps along the first axis are moved together.
+
+    Some MiB, so that Ctrl-C stops a job soon and progress can be shown; of what is chunked whole
+    chunks, some for each thread.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Not empty.
+    row : int
+        Bytes of a step.
+    chunks : tuple of int or None
+        Shape of a chunk.
+    limit : int
+        About so many bytes for each thread.
+    """
+    rows = max(1, limit // max(row, 1))
+    if not chunks:
+        return rows
+    threads = thread_count()
+    below = zip(shape[1:], chunks[1:], strict=True)
+    across = max(1, math.prod(-(-length // max(chunk, 1)) for length, chunk in below))
+    step = max(1, chunks[0])
+    return max(rows * threads // step, -(-2 * threads // across), 1) * step
 
 
 class Options:

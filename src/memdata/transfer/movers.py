@@ -19,6 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from memdata.formats.tree import rows_together
+from memdata.threads import thread_count
+
 if TYPE_CHECKING:
     from memdata.formats.tree import DatasetNode, Target
     from memdata.progress import Progress
@@ -53,7 +56,7 @@ def read_direct(
     """
     view = _bytes_of(out)
     pieces = range(0, len(view), PIECE)
-    workers = min(_THREADS, _processors() // sharing, len(pieces))
+    workers = min(_THREADS, thread_count(sharing), len(pieces))
     if workers < 2:
         for start in pieces:
             _read_piece(descriptor, offset + start, view[start : start + PIECE])
@@ -72,13 +75,6 @@ def read_direct(
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
             raise
-
-
-def _processors() -> int:
-    """How many processors this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _read_piece(descriptor: int, offset: int, view: memoryview) -> None:
@@ -169,8 +165,4 @@ def _rows(node: DatasetNode) -> int:
         return node.stored.piece_rows()
     assert node.shape
     row = max(1, node.nbytes // node.shape[0])
-    rows = max(1, PIECE // row)
-    if node.filters.chunks:
-        chunk = max(1, node.filters.chunks[0])
-        rows = max(rows // chunk, 1) * chunk
-    return rows
+    return rows_together(node.shape, row, node.filters.chunks, PIECE)

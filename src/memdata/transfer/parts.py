@@ -340,7 +340,7 @@ def _write_round(
             if across is not None:
                 origin[across] = left
             recipe = node.recipe
-            packed = pack(block, tuple(origin), recipe.types, recipe.creation)
+            packed = pack(block, tuple(origin), recipe.types, recipe.creation, ranks.size)
     wanted: Any = [(chunk.origin, chunk.mask, len(chunk.content)) for chunk in packed]
     if ranks.comm is not None:
         wanted = ranks.comm.gather(wanted, root=0)
@@ -358,7 +358,7 @@ def _write_round(
         bar.advance(block.nbytes)
 
 
-def _write_all(descriptor: int, content: bytes, offset: int) -> None:
+def _write_all(descriptor: int, content: Any, offset: int) -> None:
     view = memoryview(content)
     while view:
         count = os.pwrite(descriptor, view, offset)
