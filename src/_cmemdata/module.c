@@ -4,6 +4,7 @@
 
 #include "copytree.h"
 #include "equal.h"
+#include "moving.h"
 #include "state.h"
 
 int
@@ -98,7 +99,7 @@ module_exec(PyObject *module)
         group_view_init(module, state) < 0 || ro_dict_init(module, state) < 0 ||
         mpiarray_init(module, state) < 0 || global_slice_init(module, state) < 0 ||
         distributed_init(module, state) < 0 || copytree_init(module) < 0 ||
-        filters_init(module) < 0) {
+        filters_init(module) < 0 || moving_init(module) < 0) {
         return -1;
     }
     return 0;

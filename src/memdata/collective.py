@@ -13,13 +13,10 @@ long can say who has not come.
 from __future__ import annotations
 
 import builtins
-import math
 import os
 import pickle
 import sys
-import time
 import traceback
-from collections.abc import Sequence
 from hashlib import blake2b
 from itertools import accumulate
 from types import TracebackType
@@ -27,19 +24,15 @@ from typing import Any, Self, cast
 
 import numpy as np
 
+from memdata import interrupt, private
+from memdata.waiting import TAG, RankTimeoutError, name_ranks, time_limit, wait
+
 __all__ = [
     "CollectiveError",
-    "abandon",
     "agree",
     "check_communicator",
-    "finish",
-    "time_limit",
     "together",
 ]
-
-#: Messages of this module and of `memdata.exchange`, where they go from one rank to another. MPI
-#: promises tags up to 32767.
-TAG = 27956
 
 _FINE, _FAILED = b"\0", b"\1"
 _DIGEST = 16
@@ -145,6 +138,8 @@ class _Together:
         failure: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if isinstance(failure, RankTimeoutError):
+            return
         if self._comm is not None and self._comm.size > 1:
             _meet(self._comm, self._what, self._facts, failure, self._error)
 
@@ -167,84 +162,7 @@ def check_communicator(comm: Any) -> Any:
     return comm
 
 
-def time_limit() -> float | None:
-    """Return the seconds a rank may wait, by ``MEMDATA_TIMEOUT``; None: as long as it takes."""
-    text = os.environ.get("MEMDATA_TIMEOUT")
-    if not text:
-        return None
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds < math.inf:
-        raise ValueError(f"MEMDATA_TIMEOUT must be a number of seconds, not {text!r}")
-    return seconds or None
-
-
-def finish(requests: Sequence[Any], peers: Sequence[int], comm: Any, what: str) -> None:
-    """Wait for MPI requests, as long as `time_limit` allows.
-
-    Parameters
-    ----------
-    requests : sequence of mpi4py.MPI.Request
-        Done when this returns.
-    peers : sequence of int
-        The rank that each request waits for.
-    comm : communicator
-        What they are ranks of.
-    what : str
-        What is waited for.
-
-    Raises
-    ------
-    TimeoutError
-        Nothing has come for too long. Says from whom. The requests are given up: `abandon`.
-    """
-    try:
-        _finish(requests, peers, comm, what)
-    except BaseException:
-        abandon(requests)
-        raise
-
-
-def _finish(requests: Sequence[Any], peers: Sequence[int], comm: Any, what: str) -> None:
-    limit = time_limit()
-    if limit is None:
-        for request in requests:
-            request.Wait()
-        return
-    open_requests = list(zip(requests, peers, strict=True))
-    deadline = time.monotonic() + limit
-    pause = 0.0
-    while open_requests:
-        left = [(request, peer) for request, peer in open_requests if not request.Test()]
-        if len(left) < len(open_requests):
-            deadline = time.monotonic() + limit
-            pause = 0.0
-        elif time.monotonic() > deadline:
-            missing = _name_ranks(sorted({peer for _, peer in left}))
-            raise TimeoutError(
-                f"rank {comm.rank} of {comm.size}, {what}: waited {limit:g} s (MEMDATA_TIMEOUT) "
-                f"for {missing}"
-            )
-        else:
-            time.sleep(pause)
-            pause = min(pause + 1e-5, 1e-3)
-        open_requests = left
-
-
 # ---- the exchange ----
-
-#: Requests that will never be done, and the buffers that MPI may still touch.
-_abandoned: list[Any] = []
-
-
-def abandon(requests: Sequence[Any]) -> None:
-    """Stop waiting for requests. MPI may still read or write the buffers: they must live on."""
-    for request in requests:
-        if request:
-            request.Cancel()
-    _abandoned.extend(requests)
 
 
 def _meet(
@@ -255,6 +173,20 @@ def _meet(
     error: type[Exception],
 ) -> None:
     """Compare with the other ranks; raise on all if anything is wrong."""
+    # From here on a Ctrl-C ends the next step, on all ranks; one before ends this step.
+    with interrupt.DeferredInterrupt():
+        if failure is None and interrupt.take():
+            failure = KeyboardInterrupt()
+        _meet_undisturbed(comm, what, facts, failure, error)
+
+
+def _meet_undisturbed(
+    comm: Any,
+    what: str,
+    facts: dict[str, Any],
+    failure: BaseException | None,
+    error: type[Exception],
+) -> None:
     if failure is None:
         plain = {
             name: value if type(value) in _PLAIN else _plain(value) for name, value in facts.items()
@@ -307,12 +239,14 @@ def _swap(comm: Any, mine: bytes, lengths: list[int], what: str) -> bytearray:
     everything = bytearray(sum(lengths))
     if time_limit() is None:
         if lengths.count(lengths[0]) == len(lengths):
-            comm.Allgather(mine, everything)
+            request = comm.Iallgather(mine, everything)
         else:
             from mpi4py import MPI
 
-            comm.Allgatherv([mine, MPI.BYTE], [everything, lengths, None, MPI.BYTE])
+            request = comm.Iallgatherv([mine, MPI.BYTE], [everything, lengths, None, MPI.BYTE])
+        wait([request], (), comm, what)
     else:
+        comm = private.link(comm)
         view = memoryview(everything)
         starts = [0, *accumulate(lengths)]
         view[starts[comm.rank] :][: len(mine)] = mine
@@ -322,7 +256,7 @@ def _swap(comm: Any, mine: bytes, lengths: list[int], what: str) -> bytearray:
             for peer in peers
         ]
         sends = [comm.Isend(mine, peer, TAG) for peer in peers]
-        finish(receives + sends, peers * 2, comm, what)
+        wait(receives + sends, peers * 2, comm, what)
     return everything
 
 
@@ -381,7 +315,7 @@ def _common_error(details: list[_Details], error: type[Exception], rank: int) ->
     what, _, failure = details[first]
     assert failure is not None
     module, name, message, number, filename, text = failure
-    more = f" (and {_name_ranks(failed[1:])} failed too)" if len(failed) > 1 else ""
+    more = f" (and {name_ranks(failed[1:])} failed too)" if len(failed) > 1 else ""
     message = f"rank {first} of {len(details)}, {what}: {message}{more}"
     kind = _find_type(module, name) or CollectiveError
     found: BaseException
@@ -416,16 +350,4 @@ def _group(said: list[str]) -> str:
     by_text: dict[str, list[int]] = {}
     for at, text in enumerate(said):
         by_text.setdefault(text, []).append(at)
-    return "; ".join(f"{_name_ranks(ranks)}: {text}" for text, ranks in by_text.items())
-
-
-def _name_ranks(ranks: Sequence[int]) -> str:
-    """Ranks in words: "rank 3", "ranks 0-2, 5"."""
-    runs: list[list[int]] = []
-    for rank in ranks:
-        if runs and rank == runs[-1][1] + 1:
-            runs[-1][1] = rank
-        else:
-            runs.append([rank, rank])
-    text = ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in runs)
-    return f"rank{'s' if len(ranks) != 1 else ''} {text}"
+    return "; ".join(f"{name_ranks(ranks)}: {text}" for text, ranks in by_text.items())

@@ -16,8 +16,10 @@ from typing import Any, cast
 
 import numpy as np
 
-from memdata import moving, mpitools
+from memdata import calls, memory, moving, private
+from memdata.blocks import pieces
 from memdata.collective import together
+from memdata.interrupt import deferred
 
 __all__ = ["allgather", "allreduce", "gather", "redistribute", "reduce_global"]
 
@@ -33,6 +35,7 @@ _OBJECTS = 1 << 14
 _ASK_FROM = 8 << 20
 
 
+@deferred
 def redistribute(array: Any, axis: int, budget: int = DEFAULT_BUDGET) -> Any:
     """The same array cut along another axis. Collective.
 
@@ -81,10 +84,14 @@ def redistribute(array: Any, axis: int, budget: int = DEFAULT_BUDGET) -> Any:
     sends = [local[_along(new, a, b)] for a, b in zip(starts, ends, strict=True)]
     receives = [result[_along(old, a, b)] for a, b in zip(starts_old, ends_old, strict=True)]
     mine = math.prod(shape) * dtype.itemsize // size
-    _move(comm, sends, receives, "redistribute", dtype, mine, budget)
+    largest = list(shape)
+    for at in (old, new):
+        largest[at] = -(-shape[at] // size)
+    _move(comm, sends, receives, "redistribute", dtype, largest, mine, budget)
     return type(array)._from_local(result, new, comm, shape[new], starts[rank])
 
 
+@deferred
 def gather(array: Any, rank: int = 0) -> Array | None:
     """The whole array on one rank. Collective.
 
@@ -118,6 +125,7 @@ def gather(array: Any, rank: int = 0) -> Array | None:
     return _collect(array, [rank], "gather") if size > 1 else _copy(array)
 
 
+@deferred
 def allgather(array: Any) -> Array:
     """The whole array on every rank. Collective.
 
@@ -146,6 +154,7 @@ def allgather(array: Any) -> Array:
     return cast("Array", _collect(array, range(size), "allgather"))
 
 
+@deferred
 def allreduce(array: Any, op: Any = None) -> Any:
     """Put together one element per rank. Collective.
 
@@ -172,13 +181,14 @@ def allreduce(array: Any, op: Any = None) -> Any:
             raise ValueError(f"expected one element per rank, shape (1,), got {array.shape}")
         step.facts(dtype=_dtype_fact(array.dtype))
         mine = pickle.dumps(array.local_array[0], protocol=5)
-    texts = [mine] if comm is None else comm.allgather(mine)
+    texts = [mine] if not comm or comm.size == 1 else calls.allgather(comm, mine, "allreduce")
     with together(comm, "allreduce"):
         elements = [pickle.loads(text) for text in texts]
         add = operator.add if op is None else op
         return reduce(add, elements)
 
 
+@deferred
 def reduce_global(
     array: Any, operation: str, axis: Any = None, keepdims: bool = False, dtype: Any = None
 ) -> Any:
@@ -257,8 +267,8 @@ def _allocate(
     with together(comm, what):
         needed = math.prod(local_shape) * dtype.itemsize
         if whole > _ASK_FROM:
-            scratch = moving.scratch_bytes(budget) if size > 1 else 0
-            _check_memory(needed + scratch, comm, local_shape, dtype)
+            scratch = moving.needed_bytes(budget) if size > 1 else 0
+            _check_memory(needed + scratch, comm, local_shape, dtype, what)
         try:
             result = np.empty(local_shape, dtype)
         except (MemoryError, ValueError) as failure:
@@ -269,18 +279,26 @@ def _allocate(
 
 
 def _check_memory(
-    needed: int, comm: Any, local_shape: tuple[int, ...], dtype: np.dtype[Any]
+    needed: int, comm: Any, local_shape: tuple[int, ...], dtype: np.dtype[Any], what: str
 ) -> None:
-    """Raise MemoryError when the ranks of this machine together need more than there is."""
-    machine = moving.machine(comm) if comm is not None and comm.size > 1 else None
-    together_needed = needed if machine is None else machine.allreduce(needed)
-    if not mpitools.can_allocate(together_needed):
-        ranks = 1 if machine is None else machine.size
-        raise MemoryError(
-            f"not enough memory: the result here has the shape {local_shape}, {dtype}; with its "
-            f"buffers it needs {needed} bytes, and {together_needed} bytes for the {ranks} rank(s) "
-            "of this machine"
-        )
+    """Raise MemoryError when there is not enough for this rank and its neighbours. Collective."""
+    group, group_room = memory.group_room()
+    machine = private.kernel()
+    mine = (machine, group, needed)
+    everyones = [mine] if not comm or comm.size == 1 else calls.allgather(comm, mine, what)
+    here = [bytes_ for there, _, bytes_ in everyones if there == machine]
+    in_group = [bytes_ for *place, bytes_ in everyones if place == [machine, group]]
+    for room, wanted, whose in (
+        (memory.machine_room(), here, "of this machine"),
+        (group_room, in_group, f"of the control group {group}"),
+        (memory.process_room(), [needed], "of this process, by its resource limits"),
+    ):
+        if sum(wanted) > room:
+            raise MemoryError(
+                f"not enough memory: the result here has the shape {local_shape}, {dtype}; with "
+                f"its buffers it needs {needed} bytes, all {len(wanted)} rank(s) {sum(wanted)}; "
+                f"the memory {whose} has room for {room:.0f}"
+            )
 
 
 # ---- moving ----
@@ -305,7 +323,9 @@ def _collect(array: Any, to: Sequence[int], what: str) -> Array | None:
         starts, ends = _bounds(shape[axis], size)
         receives = [result[_along(axis, a, b)] for a, b in zip(starts, ends, strict=True)]
     total = math.prod(shape) * array.dtype.itemsize
-    _move(comm, sends, receives, what, array.dtype, total, DEFAULT_BUDGET)
+    largest = list(shape)
+    largest[axis] = -(-shape[axis] // size)
+    _move(comm, sends, receives, what, array.dtype, largest, total, DEFAULT_BUDGET)
     return result if here else None
 
 
@@ -315,6 +335,7 @@ def _move(
     receives: Sequence[Array | None],
     what: str,
     dtype: np.dtype[Any],
+    largest: Sequence[int],
     total: int,
     budget: int,
 ) -> None:
@@ -326,7 +347,7 @@ def _move(
     elif dtype.hasobject:
         _move_objects(comm, sends, receives, what, budget)
     else:
-        moving.move(comm, sends, receives, what, small=total <= moving.SMALL, budget=budget)
+        moving.move(comm, sends, receives, what, largest=largest, total=total, budget=budget)
 
 
 def _move_objects(
@@ -344,7 +365,7 @@ def _move_objects(
     if own is not None and own_target is not None:
         np.copyto(own_target, own)
     cuts_out[mine] = cuts_in[mine] = []
-    rounds = comm.allgather(max(map(len, cuts_out)))
+    rounds = calls.allgather(comm, max(map(len, cuts_out)), what)
     for turn in range(max(rounds)):
         with together(comm, what):
             out = [
@@ -353,14 +374,16 @@ def _move_objects(
                 else b""
                 for block, cuts in zip(sends, cuts_out, strict=True)
             ]
-        lengths = comm.alltoall([len(text) for text in out])
-        into = [np.empty(length, np.uint8) for length in lengths]
+        lengths = calls.allgather(comm, [len(text) for text in out], what)
+        with together(comm, what):
+            into = [np.empty(row[mine], np.uint8) for row in lengths]
         moving.move(
             comm,
             [np.frombuffer(text, np.uint8) for text in out],
             into,
             what,
-            small=False,
+            largest=[max(map(max, lengths))],
+            total=max(map(sum, lengths)),
             budget=budget,
         )
         with together(comm, what):
@@ -370,4 +393,4 @@ def _move_objects(
 
 
 def _object_pieces(block: Array | None) -> list[tuple[slice, ...]]:
-    return [] if block is None else list(moving.pieces(block.shape, 1, _OBJECTS))
+    return [] if block is None else list(pieces(block.shape, 1, _OBJECTS))

@@ -1,25 +1,62 @@
 """Ctrl-C during a long job: noticed between two pieces of it, never lost.
 
 Python raises KeyboardInterrupt wherever it happens to be. Inside a finalizer or a callback of a
-weak reference (the libraries below have some) it is printed and forgotten, and the job goes on. So
-while a job runs its handler only takes a note, and the job asks for it after each piece.
+weak reference (the libraries below have some) it is printed and forgotten, and the job goes on;
+between two exchanges with other ranks it leaves them waiting. So while a job runs its handler only
+takes a note, and the job asks for it after each piece.
 """
 
 from __future__ import annotations
 
+import functools
 import signal
 import threading
+from collections.abc import Callable
 from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import Any, ParamSpec, Self, TypeVar
 
-__all__ = ["DeferredInterrupt"]
+__all__ = ["DeferredInterrupt", "check", "deferred", "is_noted", "take"]
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+#: Whether there was a Ctrl-C that nobody has raised yet. Signals come to the main thread only.
+_noted = False
+
+
+def is_noted() -> bool:
+    """Whether there was a Ctrl-C that a job of this thread has not raised yet."""
+    return _noted and threading.current_thread() is threading.main_thread()
+
+
+def take() -> bool:
+    """Whether there was a Ctrl-C; the caller raises it."""
+    global _noted  # noqa: PLW0603 - as the handler's
+    if not is_noted():
+        return False
+    _noted = False
+    return True
+
+
+def check() -> None:
+    """Raise KeyboardInterrupt if there was a Ctrl-C during a job of this thread."""
+    if _noted and take():
+        raise KeyboardInterrupt
+
+
+def _note(number: int, frame: FrameType | None) -> None:
+    global _noted  # noqa: PLW0603 - a handler has nowhere else to write
+    if _noted:
+        signal.default_int_handler(number, frame)
+    _noted = True
 
 
 class DeferredInterrupt:
     """Takes a note of Ctrl-C while it is entered; a context manager.
 
     It does nothing outside the main thread, or where the program handles SIGINT itself. A second
-    Ctrl-C does at once what the first would have done.
+    Ctrl-C does at once what the first would have done. Entered within another it does nothing: the
+    outermost raises what was noted, if nothing within it does.
 
     Examples
     --------
@@ -28,24 +65,16 @@ class DeferredInterrupt:
     """
 
     def __init__(self) -> None:
-        self._noted = False
         self._before: Any = None
 
     def check(self) -> None:
         """Raise KeyboardInterrupt if there was a Ctrl-C."""
-        if self._noted:
-            self._noted = False
-            raise KeyboardInterrupt
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        if self._noted:
-            signal.default_int_handler(number, frame)
-        self._noted = True
+        check()
 
     def __enter__(self) -> Self:
         is_main = threading.current_thread() is threading.main_thread()
         if is_main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            self._before = signal.signal(signal.SIGINT, self._note)
+            self._before = signal.signal(signal.SIGINT, _note)
         return self
 
     def __exit__(
@@ -54,8 +83,21 @@ class DeferredInterrupt:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
-            self._before = None
-        if error is None:
-            self.check()
+        if self._before is None:
+            return
+        signal.signal(signal.SIGINT, self._before)
+        self._before = None
+        # An error of another kind goes on; it ends the job as well.
+        if take() and error is None:
+            raise KeyboardInterrupt
+
+
+def deferred(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Have a function run within `DeferredInterrupt`; a decorator."""
+
+    @functools.wraps(function)
+    def run(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        with DeferredInterrupt():
+            return function(*args, **kwargs)
+
+    return run

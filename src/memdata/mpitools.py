@@ -120,6 +120,9 @@ def split_local(n: int, comm: Any = None) -> tuple[int, int, int]:
 def can_allocate(nbytes: int) -> bool:
     """Whether this process can have that much more memory now, by what the system says.
 
+    That is the memory available on the machine, the limits of control groups (of containers and
+    batch jobs) and those of the process (``ulimit -v``, ``ulimit -d``).
+
     Parameters
     ----------
     nbytes : int
@@ -136,10 +139,7 @@ def can_allocate(nbytes: int) -> bool:
     >>> mpitools.can_allocate(1 << 60)
     False
     """
-    try:
-        with open("/proc/meminfo", encoding="ascii") as file:
-            lines = dict(line.split(":", 1) for line in file)
-        available = int(lines["MemAvailable"].split()[0]) * 1024
-    except (OSError, KeyError, ValueError, IndexError):
-        return True
-    return nbytes <= available
+    from memdata import memory
+
+    _name, group = memory.group_room()
+    return nbytes <= min(memory.machine_room(), group, memory.process_room())

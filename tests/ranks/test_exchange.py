@@ -11,20 +11,36 @@ from hypothesis import given
 from hypothesis import strategies as st
 from whole import DTYPES, check, distribute, numbered, part, same, size_and_rank
 
-from memdata import exchange, moving, mpitools, reducing
+from memdata import exchange, memory, moving, private, reducing, sharing
+from memdata.blocks import pieces
 from memdata.collective import CollectiveError
 from memdata.mpiarray import AxisException, MPIArray
 
 LARGE = ["O", np.dtypes.StringDType(), "V5", "S0", "m8[us]"]
 
 
-@pytest.fixture(params=["packed", "in pieces", "with a time limit"])
-def way(request, monkeypatch):
+@pytest.fixture(params=["packed", "in messages", "in shared memory", "with a time limit"])
+def way(request, comm, monkeypatch):
     """The ways in which elements travel."""
-    if request.param == "in pieces":
-        monkeypatch.setattr(moving, "SMALL", 0)
-    elif request.param == "with a time limit":
+    if request.param == "with a time limit":
         monkeypatch.setenv("MEMDATA_TIMEOUT", "20")
+    elif request.param != "packed":
+        monkeypatch.setattr(moving, "SMALL", 0)
+    if request.param != "in shared memory":
+        yield
+        return
+    monkeypatch.setattr(moving, "worth_sharing", lambda total, budget: True)
+    monkeypatch.setattr(sharing, "STAGING", 8192)
+    monkeypatch.setattr(sharing, "LEAST", 8192)
+    begin_anew(comm)
+    yield
+    begin_anew(comm)
+
+
+def begin_anew(comm):
+    """What is kept with the communicator is made again."""
+    if comm is not None:
+        private.forget(comm)
 
 
 @pytest.fixture
@@ -54,7 +70,7 @@ class TestPieces:
         count = np.zeros(shape, int)
         order = np.arange(math.prod(shape)).reshape(shape)
         seen = []
-        for piece in moving.pieces(shape, itemsize, limit):
+        for piece in pieces(shape, itemsize, limit):
             count[piece] += 1
             seen += order[piece].ravel().tolist()
             assert count[piece].size * itemsize <= max(limit, itemsize)
@@ -63,7 +79,7 @@ class TestPieces:
         assert seen == list(range(math.prod(shape)))
 
     def test_they_are_as_large_as_they_may_be(self):
-        assert len(list(moving.pieces((8, 4), 8, 64))) == 4
+        assert len(list(pieces((8, 4), 8, 64))) == 4
 
 
 class TestRedistribute:
@@ -143,19 +159,21 @@ class TestRedistribute:
         size, rank = size_and_rank(comm)
         array = distribute(np.ones((16 * size, 8 << 10)), 0, comm)
         monkeypatch.setattr(exchange, "_ASK_FROM", 0)
-        monkeypatch.setattr(mpitools, "can_allocate", lambda nbytes: rank != size - 1)
+        monkeypatch.setattr(memory, "process_room", lambda: math.inf if rank < size - 1 else 9)
         with pytest.raises(MemoryError, match="not enough memory: the result here has the shape"):
             exchange.redistribute(array, 1)
 
     def test_the_estimate_counts_all_ranks_of_a_machine(self, comm, monkeypatch):
         size, _ = size_and_rank(comm)
         array = distribute(np.ones((16 * size, 8 * size, 1 << 10)), 0, comm)
-        asked = []
         monkeypatch.setattr(exchange, "_ASK_FROM", 0)
-        monkeypatch.setattr(mpitools, "can_allocate", lambda nbytes: not asked.append(nbytes))
-        exchange.redistribute(array, 1, 4096)
         scratch = 4096 * size if size > 1 else 0
-        assert asked == [array.nbytes * size + scratch]
+        needed = array.nbytes * size + scratch
+        monkeypatch.setattr(memory, "machine_room", lambda: needed)
+        check(exchange.redistribute(array, 1, 4096), np.ones(array.global_shape), 1, comm)
+        monkeypatch.setattr(memory, "machine_room", lambda: needed - 1)
+        with pytest.raises(MemoryError, match=f"{size} rank.s. {needed}; .* of this machine has"):
+            exchange.redistribute(array, 1, 4096)
 
 
 class TestRefused:
