@@ -171,6 +171,42 @@ def assert_same_tree(
             assert one.compression_opts == other.compression_opts
 
 
+def raw_attrs(attrs: Any) -> dict[str, Any]:
+    """Every attribute as it is in the file: type, shape and value."""
+    found = {}
+    for name in attrs:
+        stored = attrs.get_id(name)
+        text = h5py.check_string_dtype(stored.dtype)
+        found[name] = (text or stored.dtype, stored.shape, np.asarray(attrs[name]).tolist())
+    return found
+
+
+def _nodes(file: Any) -> dict[str, Any]:
+    found = {"/": file}
+    file.visititems(lambda name, node: found.update({name: node}))
+    return found
+
+
+def filters(dataset: Any) -> list[tuple[int, tuple[int, ...]]]:
+    """Number and options of the filters of an HDF5 dataset."""
+    plist = dataset.id.get_create_plist()
+    return [plist.get_filter(i)[:3:2] for i in range(plist.get_nfilters())]
+
+
+def assert_same_file(actual: Path, expected: Path) -> None:
+    """Two HDF5 files with the same nodes, types, filters and raw attributes."""
+    with h5py.File(actual) as one, h5py.File(expected) as other:
+        found, wanted = _nodes(one), _nodes(other)
+        assert set(found) == set(wanted)
+        for name, node in wanted.items():
+            assert raw_attrs(found[name].attrs) == raw_attrs(node.attrs)
+            if isinstance(node, h5py.Dataset):
+                assert found[name].dtype == node.dtype
+                assert found[name].chunks == node.chunks
+                assert filters(found[name]) == filters(node)
+                assert_same_array(found[name][()], node[()])
+
+
 def leftovers(folder: Path, *expected: str) -> set[str]:
     """Names in a folder other than the expected ones: what a save left behind."""
     return {entry.name for entry in folder.iterdir()} - set(expected)

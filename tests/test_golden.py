@@ -17,7 +17,15 @@ import pytest
 from memdata import MemDiskGroup, MemGroup
 from memdata.fileformats import HDF5, Zarr
 from memdata.mpiarray import MPIArray
-from support import assert_same_array, assert_same_attrs, assert_same_tree, comm_world
+from support import (
+    assert_same_array,
+    assert_same_attrs,
+    assert_same_file,
+    assert_same_tree,
+    comm_world,
+    filters,
+    raw_attrs,
+)
 
 FOLDER = Path(__file__).resolve().parent / "golden"
 _spec = importlib.util.spec_from_file_location("golden_make", FOLDER / "make.py")
@@ -40,43 +48,6 @@ CONTENT = {
     "empty_dict": {},
 }
 AXIS = np.array(["freq", "time"], object)
-
-
-def raw(attrs):
-    """Every attribute as it is in the file: type, shape and value."""
-    found = {}
-    for name in attrs:
-        stored = attrs.get_id(name)
-        text = h5py.check_string_dtype(stored.dtype)
-        found[name] = (text or stored.dtype, stored.shape, np.asarray(attrs[name]).tolist())
-    return found
-
-
-def nodes(file):
-    found = {"/": file}
-    file.visititems(lambda name, node: found.update({name: node}))
-    return found
-
-
-def filters(dataset):
-    plist = dataset.id.get_create_plist()
-    return [plist.get_filter(i)[:3:2] for i in range(plist.get_nfilters())]
-
-
-def assert_same_file(actual, expected, ignore=()):
-    """Two HDF5 files with the same nodes, types, filters and raw attributes."""
-    with h5py.File(actual) as one, h5py.File(expected) as other:
-        found, wanted = nodes(one), nodes(other)
-        assert set(found) == set(wanted)
-        for name, node in wanted.items():
-            assert raw(found[name].attrs) == {
-                key: value for key, value in raw(node.attrs).items() if key not in ignore
-            }
-            if isinstance(node, h5py.Dataset):
-                assert found[name].dtype == node.dtype
-                assert found[name].chunks == node.chunks
-                assert filters(found[name]) == filters(node)
-                assert_same_array(found[name][()], node[()])
 
 
 @pytest.mark.parametrize("name", [name for name in make.FILES if name.endswith(".h5")])
@@ -256,7 +227,7 @@ class TestWritten:
     def test_the_class_of_a_container(self, tmp_path):
         MemDiskGroup().save(tmp_path / "x.h5")
         with h5py.File(tmp_path / "x.h5") as file:
-            assert raw(file.attrs)["__memh5_subclass"][:2] == (
+            assert raw_attrs(file.attrs)["__memh5_subclass"][:2] == (
                 h5py.check_string_dtype(make.TEXT),
                 (),
             )
