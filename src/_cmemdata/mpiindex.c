@@ -283,16 +283,37 @@ typedef struct {
     PyObject *array; /* an _MPIArray */
 } GlobalSlice;
 
-PyObject *
-mpiarray_global_slice(PyObject *self, void *Py_UNUSED(closure))
+static PyObject *
+global_slice_of(PyTypeObject *type, PyObject *array)
 {
-    module_state *state = state_of(self);
-    GlobalSlice *slice = PyObject_GC_New(GlobalSlice, state->global_slice_type);
+    GlobalSlice *slice = PyObject_GC_New(GlobalSlice, type);
     if (slice != NULL) {
-        slice->array = Py_NewRef(self);
+        slice->array = Py_NewRef(array);
         PyObject_GC_Track(slice);
     }
     return (PyObject *)slice;
+}
+
+PyObject *
+mpiarray_global_slice(PyObject *self, void *Py_UNUSED(closure))
+{
+    return global_slice_of(state_of(self)->global_slice_type, self);
+}
+
+static PyObject *
+global_slice_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"array", NULL};
+    PyObject *array;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O:_GlobalSlice", names, &array)) {
+        return NULL;
+    }
+    if (!is_mpiarray(state_of_type(type), array)) {
+        PyErr_Format(PyExc_TypeError, "array: expected an MPIArray, got %.100s",
+                     Py_TYPE(array)->tp_name);
+        return NULL;
+    }
+    return global_slice_of(type, array);
 }
 
 /* The part of a global slice that is here, as a local slice. 1: some; 0: none; -1: error. */
@@ -416,7 +437,9 @@ global_slice_dealloc(PyObject *self)
 }
 
 static PyType_Slot global_slice_slots[] = {
-    {Py_tp_doc, (void *)"Indexing of a distributed array with indices of the whole array."},
+    {Py_tp_doc, (void *)"_GlobalSlice(array)\n--\n\n"
+                        "Indexing of a distributed array with indices of the whole array."},
+    {Py_tp_new, SLOT_FUNC(newfunc, global_slice_new)},
     {Py_tp_dealloc, SLOT_FUNC(destructor, global_slice_dealloc)},
     {Py_tp_traverse, SLOT_FUNC(traverseproc, global_slice_traverse)},
     {Py_mp_subscript, SLOT_FUNC(binaryfunc, global_slice_subscript)},
@@ -427,8 +450,7 @@ static PyType_Slot global_slice_slots[] = {
 static PyType_Spec global_slice_spec = {
     .name = "memdata._cmemdata._GlobalSlice",
     .basicsize = sizeof(GlobalSlice),
-    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE |
-             Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_IMMUTABLETYPE,
     .slots = global_slice_slots,
 };
 

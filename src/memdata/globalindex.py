@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from memdata.indexing import is_mask, sanitize_slice, slice_of_range
+
 Array = np.ndarray[Any, Any]
 
 
@@ -60,45 +62,11 @@ def _cut(value: Array, from_end: int, part: _Part) -> Array:
     return cut
 
 
-def _items(key: Any, ndim: int) -> list[Any]:
-    """One item per axis (several axes for a mask), new axes between; lists have become arrays."""
-    given = list(key) if isinstance(key, tuple) else [key]
-    items: list[Any] = [
-        item
-        if item is None or item is Ellipsis or isinstance(item, slice | int | np.integer)
-        else _as_index(item)
-        for item in given
-    ]
-    used = sum(0 if i is None or i is Ellipsis else i.ndim if _is_mask(i) else 1 for i in items)
-    if sum(i is Ellipsis for i in items) > 1:
-        raise IndexError("an index can only have a single ellipsis ('...')")
-    if used > ndim:
-        raise IndexError(
-            f"too many indices for array: array is {ndim}-dimensional, but {used} were indexed"
-        )
-    fill = [slice(None)] * (ndim - used)
-    at = next((n for n, i in enumerate(items) if i is Ellipsis), None)
-    return [*items, *fill] if at is None else [*items[:at], *fill, *items[at + 1 :]]
-
-
-def _as_index(item: Any) -> Any:
-    array = np.asarray(item)
-    if array.size == 0 and not isinstance(item, np.ndarray):
-        array = array.astype(np.intp)
-    if array.dtype.kind not in "iub":
-        raise IndexError(f"an index must be whole numbers or a mask, not {array.dtype}")
-    return array if array.ndim or array.dtype.kind == "b" else int(array)
-
-
-def _is_mask(item: Any) -> bool:
-    return isinstance(item, np.ndarray) and item.dtype.kind == "b"
-
-
 def _resolve(array: Any, key: Any) -> _Part:
     """Translate a global index."""
     shape, axis = array.global_shape, array.axis
     start, stop = array.local_bounds.start, array.local_bounds.stop
-    items = _split_masks(_items(key, len(shape)), shape)
+    items = _split_masks(sanitize_slice(key, len(shape)), shape)
     at = _item_of_axis(items, axis)
     item = items[at]
     if isinstance(item, np.ndarray):
@@ -106,7 +74,7 @@ def _resolve(array: Any, key: Any) -> _Part:
     if isinstance(item, slice):
         chosen = range(*item.indices(shape[axis]))
         inside = _inside(chosen, start, stop)
-        items[at] = _as_slice(chosen[inside], start)
+        items[at] = slice_of_range(chosen[inside], start)
         return _Part(
             tuple(items),
             _axis_of_slice(items, at, shape),
@@ -123,12 +91,14 @@ def _resolve(array: Any, key: Any) -> _Part:
     return _Part(tuple(items), None, 1, slice(None), held)
 
 
-def _split_masks(items: list[Any], shape: tuple[int, ...]) -> list[Any]:
+def _split_masks(items: tuple[Any, ...], shape: tuple[int, ...]) -> list[Any]:
     """Masks become index arrays, one per axis, as NumPy has it."""
     result: list[Any] = []
     axis = 0
     for item in items:
-        if _is_mask(item):
+        if is_mask(item):
+            if not item.ndim:
+                raise IndexError("True and False are no indices of a distributed array")
             if item.shape != shape[axis : axis + item.ndim]:
                 raise IndexError(
                     f"a mask of shape {item.shape} does not fit the axes "
@@ -138,14 +108,14 @@ def _split_masks(items: list[Any], shape: tuple[int, ...]) -> list[Any]:
             axis += item.ndim
         else:
             result.append(item)
-            axis += item is not None
+            axis += item is not None and item is not Ellipsis
     return result
 
 
 def _item_of_axis(items: list[Any], axis: int) -> int:
     axes = -1
     for n, item in enumerate(items):
-        axes += item is not None
+        axes += item is not None and item is not Ellipsis
         if axes == axis:
             return n
     raise AssertionError("every axis has an item")
@@ -163,14 +133,6 @@ def _inside(chosen: range, start: int, stop: int) -> slice:
     return slice(len(up) - last, len(up) - first)
 
 
-def _as_slice(chosen: range, offset: int) -> slice:
-    """A range of global indices as a slice of local ones."""
-    if not chosen:
-        return slice(0, 0)
-    end = chosen.stop - offset
-    return slice(chosen.start - offset, end if end >= 0 else None, chosen.step)
-
-
 def _axis_of_slice(items: list[Any], at: int, shape: tuple[int, ...]) -> int:
     """Where the axis of a slice is in the result: NumPy shows it, on an array without memory."""
     nothing = np.broadcast_to(np.int8(0), tuple(max(n, 1) for n in shape))
@@ -186,12 +148,14 @@ def _first(item: Any) -> Any:
     """An item of the same kind that selects little."""
     if isinstance(item, slice):
         return slice(0, 1)
-    return np.zeros_like(item) if isinstance(item, np.ndarray) else item and 0
+    if item is None or item is Ellipsis:
+        return item
+    return np.zeros_like(item) if isinstance(item, np.ndarray) else 0
 
 
 def _resolve_array(items: list[Any], at: int, length: int, start: int, stop: int) -> _Part:
     """Index arrays, one of them on the distributed axis: keep the indices that are here."""
-    advanced = [n for n, i in enumerate(items) if i is not None and not isinstance(i, slice)]
+    advanced = [n for n, item in enumerate(items) if isinstance(item, np.ndarray | int)]
     index = np.asarray(items[at])
     if index.size and not ((-length <= index) & (index < length)).all():
         bad = index[(index < -length) | (index >= length)].ravel()[0]

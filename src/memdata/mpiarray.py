@@ -5,18 +5,34 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 
-from memdata import _cmemdata, globalindex
+from memdata import _cmemdata, globalindex, indexing
+from memdata.fileformats import HDF5, FileFormat, Zarr
+from memdata.indexing import SelectionLike, SelectionTupleLike, sanitize_slice
 
-if TYPE_CHECKING:
-    from memdata.fileformats import FileFormat
-
-__all__ = ["AxisException", "MPIArray", "UnsupportedOperation", "ones", "zeros"]
+__all__ = [
+    "AxisException",
+    "MPIArray",
+    "SelectionLike",
+    "SelectionTupleLike",
+    "UnsupportedOperation",
+    "ones",
+    "sanitize_slice",
+    "zeros",
+]
 
 Array = np.ndarray[Any, Any]
+
+# What programs know under these names.
+_apply_sel = indexing.apply_selection
+_expand_sel = indexing.expand_selection
+_len_slice = indexing.length_of_slice
+_reslice = indexing.slice_of_slice
+_partition_sel = indexing.partition_selection
+_global_resolver = _cmemdata._GlobalSlice
 
 #: Memory that `MPIArray.redistribute` may use besides its result, on each rank (bytes).
 DEFAULT_BUDGET = 256 << 20
@@ -337,7 +353,7 @@ class MPIArray(_cmemdata._MPIArray):
 
     # -- communication ----------------------------------------------------------------------------
 
-    def redistribute(self, axis: int, budget: int = DEFAULT_BUDGET) -> Self:
+    def redistribute(self, axis: int, *, budget: int = DEFAULT_BUDGET) -> Self:
         """The same array cut along another axis. Collective.
 
         Parameters
@@ -437,8 +453,6 @@ class MPIArray(_cmemdata._MPIArray):
         cls, f: Any, dataset: str, comm: Any = None, axis: int = 0, sel: Any = None
     ) -> Self:
         """Read a dataset of an HDF5 file distributed; see `from_file`."""
-        from memdata.fileformats import HDF5
-
         return cls.from_file(f, dataset, comm=comm, axis=axis, sel=sel, file_format=HDF5)
 
     @classmethod
@@ -448,8 +462,8 @@ class MPIArray(_cmemdata._MPIArray):
         dataset: str,
         comm: Any = None,
         axis: int = 0,
-        sel: Any = None,
-        file_format: type[FileFormat] | None = None,
+        sel: SelectionTupleLike | SelectionLike | None = None,
+        file_format: type[FileFormat] | None = HDF5,
     ) -> Self:
         """Read a dataset of a file distributed. Collective.
 
@@ -466,17 +480,16 @@ class MPIArray(_cmemdata._MPIArray):
         sel : tuple of slice, list or None, optional
             Selection, one item per axis, applied before the distribution.
         file_format : FileFormat or None
-            HDF5 (default) or Zarr.
+            HDF5 or Zarr; None guesses from the name.
 
         Returns
         -------
         MPIArray
         """
         from memdata import transfer
-        from memdata.fileformats import HDF5
 
         array: Self = transfer.load_array(
-            f, dataset, comm=comm, axis=axis, sel=sel, file_format=file_format or HDF5
+            f, dataset, comm=comm, axis=axis, sel=sel, file_format=file_format
         )
         return array
 
@@ -490,8 +503,6 @@ class MPIArray(_cmemdata._MPIArray):
         compression_opts: Any = None,
     ) -> None:
         """Write the array into an HDF5 file; see `to_file`."""
-        from memdata.fileformats import HDF5
-
         self.to_file(f, dataset, create, chunks, compression, compression_opts, HDF5)
 
     def to_zarr(
@@ -504,8 +515,6 @@ class MPIArray(_cmemdata._MPIArray):
         compression_opts: Any = None,
     ) -> None:
         """Write the array into a zarr store; see `to_file`."""
-        from memdata.fileformats import Zarr
-
         self.to_file(f, dataset, create, chunks, compression, compression_opts, Zarr)
 
     def to_file(
@@ -516,7 +525,7 @@ class MPIArray(_cmemdata._MPIArray):
         chunks: Any = None,
         compression: Any = None,
         compression_opts: Any = None,
-        file_format: type[FileFormat] | None = None,
+        file_format: type[FileFormat] | None = HDF5,
     ) -> None:
         """Write the array as a dataset of a file. Collective.
 
@@ -531,7 +540,7 @@ class MPIArray(_cmemdata._MPIArray):
         chunks, compression, compression_opts
             As h5py takes them.
         file_format : FileFormat or None
-            HDF5 (default) or Zarr.
+            HDF5 or Zarr; None guesses from the name.
 
         Raises
         ------
@@ -539,7 +548,6 @@ class MPIArray(_cmemdata._MPIArray):
             A dataset of another shape or dtype is there.
         """
         from memdata import transfer
-        from memdata.fileformats import HDF5
 
         transfer.save_array(
             self,
@@ -549,7 +557,7 @@ class MPIArray(_cmemdata._MPIArray):
             chunks=chunks,
             compression=compression,
             compression_opts=compression_opts,
-            file_format=file_format or HDF5,
+            file_format=file_format,
         )
 
     # -- Python's protocols ---------------------------------------------------------------------
@@ -584,7 +592,9 @@ _QUANTILES = {np.percentile, np.quantile, np.nanpercentile, np.nanquantile}
 _ALONG = {np.median, np.nanmedian, np.sort, np.ptp} | _QUANTILES
 
 
-def zeros(*args: Any, **kwargs: Any) -> MPIArray:
+def zeros(
+    global_shape: Any, axis: int = 0, comm: Any = None, *args: Any, **kwargs: Any
+) -> MPIArray:
     """A distributed array of zeros; the arguments are those of `MPIArray`.
 
     Examples
@@ -593,12 +603,12 @@ def zeros(*args: Any, **kwargs: Any) -> MPIArray:
     >>> zeros((4, 2), axis=1, dtype="i4").global_shape
     (4, 2)
     """
-    array = MPIArray(*args, **kwargs)
+    array = MPIArray(global_shape, axis, comm, *args, **kwargs)
     array[...] = np.zeros((), array.dtype)  # of strings and structured types, zero bytes
     return array
 
 
-def ones(*args: Any, **kwargs: Any) -> MPIArray:
+def ones(global_shape: Any, axis: int = 0, comm: Any = None, *args: Any, **kwargs: Any) -> MPIArray:
     """A distributed array of ones; the arguments are those of `MPIArray`.
 
     Examples
@@ -607,7 +617,7 @@ def ones(*args: Any, **kwargs: Any) -> MPIArray:
     >>> ones((4, 2)).axis
     0
     """
-    array = MPIArray(*args, **kwargs)
+    array = MPIArray(global_shape, axis, comm, *args, **kwargs)
     array.fill(1)
     return array
 

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from memdata.formats.regions import Region, region_of
+from memdata.indexing import partition_selection
 
 __all__ = [
     "IfThere",
@@ -245,25 +246,10 @@ def narrowed(
     >>> narrowed((slice(None), slice(10, 0, -3)), (4, 20), 1, 1, 3, "/x")
     (slice(None, None, None), slice(7, 1, -3))
     """
-    if index is None:
-        return (slice(None),) * axis + (slice(start, stop),)
-    full, dots = _expanded(index, shape, path)
-    chosen = full[axis]
-    if isinstance(chosen, slice):
-        left = range(shape[axis])[chosen][start:stop]
-        full[axis] = slice(left.start, left.stop if left.stop >= 0 else None, left.step)
-        if not left:
-            full[axis] = slice(0, 0)
-    else:
-        # Several lists select point by point: all of them are cut alike.
-        lists = [part for part in full if isinstance(part, np.ndarray)]
-        length = 0 if any(not part.size for part in lists) else max(part.size for part in lists)
-        for place, part in enumerate(full):
-            if isinstance(part, np.ndarray) and part.size == length:
-                full[place] = part[start:stop]
-    if dots is not None:
-        full.insert(dots, Ellipsis)
-    return tuple(full)
+    try:
+        return partition_selection(index, axis, shape, slice(start, stop))
+    except IndexError as error:
+        raise ValueError(f"{path}: the selection does not fit: {error}") from None
 
 
 def _expanded(index: Any, shape: Shape, path: str) -> tuple[list[Any], int | None]:
