@@ -72,7 +72,7 @@ class Machine(RuleBasedStateMachine):
     def redistribute(self, data):
         axis = self.an_axis(data)
         budget = data.draw(st.sampled_from([1, 64, 2**28]), label="budget")
-        moved = self.array.redistribute(axis, budget)
+        moved = self.array.redistribute(axis, budget=budget)
         self.take(lambda: moved, self.whole, axis)
 
     @rule(data=st.data())
