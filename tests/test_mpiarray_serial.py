@@ -146,7 +146,8 @@ class TestPublicNames:
     def test_signatures(self):
         def parameters(function, skip=1):
             found = list(inspect.signature(function).parameters.values())[skip:]
-            return [(p.name, p.default) for p in found if p.kind is not p.VAR_KEYWORD]
+            by_name = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_KEYWORD)
+            return [(p.name, p.default) for p in found if p.kind not in by_name]
 
         empty = inspect.Parameter.empty
         wrap = parameters(MPIArray.wrap, 0)

@@ -18,7 +18,7 @@ PROGRAM = textwrap.dedent(
     from mpi4py import MPI
     from memdata import MemGroup
     from memdata.mpiarray import MPIArray
-    from memdata.transfer import load, parts
+    from memdata.transfer import plain
 
     filename, victim, what = sys.argv[1:]
     comm = MPI.COMM_WORLD
@@ -28,7 +28,7 @@ PROGRAM = textwrap.dedent(
     group.create_dataset("x", data=part)
     if comm.rank == int(victim):
         kill = lambda *args: os.kill(os.getpid(), signal.SIGKILL)
-        parts.write_direct = parts.read_direct = kill
+        plain.write_direct = plain.read_direct = kill
     if what == "save":
         group.to_hdf5(filename)
     else:

@@ -229,7 +229,8 @@ class MemDiskGroup(_BaseGroup):
             None guesses from the name.
         **kw
             ``<axis>_sel=selection``: what `_make_selections` of this class turns into selections
-            of datasets. `progress` as in `MemGroup.from_file`. All else goes to the opener.
+            of datasets. `progress` and `mover` as in `MemGroup.from_file`. All else goes to the
+            opener.
 
         Returns
         -------
@@ -575,7 +576,7 @@ class MemDiskGroup(_BaseGroup):
         file_format : FileFormat
             HDF5 or Zarr.
         **kw
-            `mode`, `progress`, `durable` and others as in `MemGroup.to_file`.
+            `mode`, `progress`, `mover`, `durable` and others as in `MemGroup.to_file`.
 
         Raises
         ------

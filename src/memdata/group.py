@@ -522,8 +522,10 @@ class MemGroup(_BaseGroup):
         file_format : FileFormat or None
             HDF5 or Zarr; None guesses from the name.
         **kw
-            `progress` (True: show a bar; or a callable of bytes done and bytes in all); all else
-            goes to the opener of the file.
+            `progress` (True: show a bar; or a callable of bytes done and bytes in all); `mover`
+            ("direct" or "mpio": how the ranks move their parts of distributed datasets; None asks
+            ``MEMDATA_MOVER``; "mpio" is parallel HDF5, for which h5py must have been built); all
+            else goes to the opener of the file.
 
         Returns
         -------
@@ -627,8 +629,8 @@ class MemGroup(_BaseGroup):
         file_format : FileFormat or None
             HDF5 or Zarr; None guesses from the name.
         **kw
-            `progress` as in `from_file`; `durable` (True: on the disk before it returns); all else
-            goes to the opener of the file.
+            `progress` and `mover` as in `from_file`; `durable` (True: on the disk before it
+            returns); all else goes to the opener of the file.
 
         Raises
         ------

@@ -450,10 +450,19 @@ class MPIArray(_cmemdata._MPIArray):
 
     @classmethod
     def from_hdf5(
-        cls, f: Any, dataset: str, comm: Any = None, axis: int = 0, sel: Any = None
+        cls,
+        f: Any,
+        dataset: str,
+        comm: Any = None,
+        axis: int = 0,
+        sel: Any = None,
+        *,
+        mover: str | None = None,
     ) -> Self:
         """Read a dataset of an HDF5 file distributed; see `from_file`."""
-        return cls.from_file(f, dataset, comm=comm, axis=axis, sel=sel, file_format=HDF5)
+        return cls.from_file(
+            f, dataset, comm=comm, axis=axis, sel=sel, file_format=HDF5, mover=mover
+        )
 
     @classmethod
     def from_file(
@@ -464,6 +473,8 @@ class MPIArray(_cmemdata._MPIArray):
         axis: int = 0,
         sel: SelectionTupleLike | SelectionLike | None = None,
         file_format: type[FileFormat] | None = HDF5,
+        *,
+        mover: str | None = None,
     ) -> Self:
         """Read a dataset of a file distributed. Collective.
 
@@ -481,6 +492,8 @@ class MPIArray(_cmemdata._MPIArray):
             Selection, one item per axis, applied before the distribution.
         file_format : FileFormat or None
             HDF5 or Zarr; None guesses from the name.
+        mover : {"direct", "mpio"} or None
+            How the ranks move their parts, as in `MemGroup.from_file`.
 
         Returns
         -------
@@ -489,7 +502,13 @@ class MPIArray(_cmemdata._MPIArray):
         from memdata import transfer
 
         array: Self = transfer.load_array(
-            f, dataset, comm=comm, axis=axis, sel=sel, file_format=file_format
+            f,
+            dataset,
+            comm=comm,
+            axis=axis,
+            sel=sel,
+            file_format=file_format,
+            mover=mover,
         )
         return array
 
@@ -501,9 +520,11 @@ class MPIArray(_cmemdata._MPIArray):
         chunks: Any = None,
         compression: Any = None,
         compression_opts: Any = None,
+        *,
+        mover: str | None = None,
     ) -> None:
         """Write the array into an HDF5 file; see `to_file`."""
-        self.to_file(f, dataset, create, chunks, compression, compression_opts, HDF5)
+        self.to_file(f, dataset, create, chunks, compression, compression_opts, HDF5, mover=mover)
 
     def to_zarr(
         self,
@@ -526,6 +547,8 @@ class MPIArray(_cmemdata._MPIArray):
         compression: Any = None,
         compression_opts: Any = None,
         file_format: type[FileFormat] | None = HDF5,
+        *,
+        mover: str | None = None,
     ) -> None:
         """Write the array as a dataset of a file. Collective.
 
@@ -541,11 +564,13 @@ class MPIArray(_cmemdata._MPIArray):
             As h5py takes them.
         file_format : FileFormat or None
             HDF5 or Zarr; None guesses from the name.
+        mover : {"direct", "mpio"} or None
+            How the ranks move their parts, as in `MemGroup.to_file`.
 
         Raises
         ------
         RuntimeError
-            A dataset of another shape or dtype is there.
+            A dataset of another shape or dtype is there; `mover` is "mpio", and h5py has no MPI.
         """
         from memdata import transfer
 
@@ -558,6 +583,7 @@ class MPIArray(_cmemdata._MPIArray):
             compression=compression,
             compression_opts=compression_opts,
             file_format=file_format,
+            mover=mover,
         )
 
     # -- Python's protocols ---------------------------------------------------------------------

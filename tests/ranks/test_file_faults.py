@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 
 import h5py
@@ -12,15 +13,13 @@ from whole import distribute, numbered
 from memdata import MemGroup, locking
 from memdata.collective import CollectiveError
 from memdata.formats import hdf5_chunks, hdf5_read, hdf5_write, memory
-from memdata.transfer import load, parts, save
+from memdata.transfer import load, mpio, parts, plain
 
 #: Steps that every rank takes, and those that rank 0 takes for all: (where, name).
 SAVING = [
     (memory.MemorySource, "plan"),
     (hdf5_write.HDF5Target, "prepare"),
     (hdf5_chunks, "pack"),
-    (save, "write_part"),
-    (parts, "write_direct"),
     (parts, "_write_all"),
 ]
 SAVING_FIRST = [
@@ -35,10 +34,20 @@ SAVING_FIRST = [
 LOADING = [
     (memory.MemoryTarget, "prepare"),
     (memory.MemoryTarget, "lay_out"),
-    (parts, "read_direct"),
-    (load, "read_part"),
     (hdf5_read.HDF5Source, "stored"),
 ]
+#: Steps of one mover: while it saves, while it loads.
+MOVING = {
+    "direct": (
+        [(plain.DirectFile, "write"), (plain, "write_direct")],
+        [(plain.DirectFile, "read"), (plain, "read_direct")],
+    ),
+    "mpio": (
+        [(mpio.ParallelFile, name) for name in ("check", "write", "write_rows")],
+        [(mpio.ParallelFile, name) for name in ("check", "read", "read_rows")],
+    ),
+}
+MOVERS = mpio.MOVERS if h5py.get_config().mpi else mpio.MOVERS[:1]
 LOADING_FIRST = [
     (hdf5_read.HDF5Source, "plan"),
     (load, "read_into"),
@@ -48,11 +57,17 @@ LOADING_FIRST = [
 ERRORS = [OSError(5, "out of order"), KeyboardInterrupt(), MemoryError("too much"), ValueError("x")]
 
 
-def failures(steps, first_steps):
+def failures(saving):
     """Every step on rank 0, and on the last rank where it takes the step; errors in turn."""
-    places = [(step, rank) for step in steps for rank in ("first", "last")]
-    places += [(step, "first") for step in first_steps]
-    return [(*place, ERRORS[i % len(ERRORS)]) for i, place in enumerate(places)]
+    found = []
+    for mover in MOVERS:
+        own = MOVING[mover][0 if saving else 1]
+        steps = [*(SAVING if saving else LOADING), *own]
+        places = [(mover, step, rank) for step in steps for rank in ("first", "last")]
+        first_steps = SAVING_FIRST if saving else LOADING_FIRST
+        places += [(mover, step, "first") for step in first_steps]
+        found += [(*place, ERRORS[i % len(ERRORS)]) for i, place in enumerate(places)]
+    return found
 
 
 def named(value):
@@ -105,7 +120,7 @@ def old_file(comm, tmp_path):
         distributed = numbered((400, 90))
         with h5py.File(path, "w") as f:
             for name, axis in (("runs", 0), ("columns", 1), ("packed", 0)):
-                packing = {"chunks": (7, 90)} if name == "packed" else {}
+                packing = {"chunks": (7, 90), "compression": "lzf"} if name == "packed" else {}
                 f.create_dataset(name, data=distributed, **packing)
                 f[name].attrs["__memh5_distributed_dset"] = True
                 f[name].attrs["__memh5_distributed_axis"] = axis
@@ -121,8 +136,8 @@ def everybody_raised(comm, caught):
     return said[0]
 
 
-@pytest.mark.parametrize(("step", "rank", "error"), failures(SAVING, SAVING_FIRST), ids=named)
-def test_a_save_that_fails_on_one_rank(monkeypatch, comm, old_file, step, rank, error):
+@pytest.mark.parametrize(("mover", "step", "rank", "error"), failures(saving=True), ids=named)
+def test_a_save_that_fails_on_one_rank(monkeypatch, comm, old_file, mover, step, rank, error):
     group = distributed_tree(comm)
     old = old_file.read_bytes()
     comm.Barrier()
@@ -130,26 +145,27 @@ def test_a_save_that_fails_on_one_rank(monkeypatch, comm, old_file, step, rank, 
     with monkeypatch.context() as patch:
         break_step(patch, comm, step, rank, error)
         with pytest.raises(type(error)) as caught:
-            group.to_hdf5(old_file)
+            group.to_hdf5(old_file, mover=mover)
     _type, text = everybody_raised(comm, caught)
     assert f"rank {rank} of {comm.size}" in text
     comm.Barrier()
     assert old_file.read_bytes() == old
     assert os.listdir(old_file.parent) == ["f.h5"]
     comm.Barrier()
-    group.to_hdf5(old_file)  # and nothing is stuck
+    group.to_hdf5(old_file, mover=mover)  # and nothing is stuck
 
 
-@pytest.mark.parametrize(("step", "rank", "error"), failures(LOADING, LOADING_FIRST), ids=named)
-def test_a_load_that_fails_on_one_rank(monkeypatch, comm, old_file, step, rank, error):
+@pytest.mark.parametrize(("mover", "step", "rank", "error"), failures(saving=False), ids=named)
+def test_a_load_that_fails_on_one_rank(monkeypatch, comm, old_file, mover, step, rank, error):
+    load = functools.partial(MemGroup.from_hdf5, distributed=True, comm=comm, mover=mover)
     rank = 0 if rank == "first" else last(comm)
     with monkeypatch.context() as patch:
         break_step(patch, comm, step, rank, error)
         with pytest.raises(type(error)) as caught:
-            MemGroup.from_hdf5(old_file, distributed=True, comm=comm)
+            load(old_file)
     _type, text = everybody_raised(comm, caught)
     assert f"rank {rank} of {comm.size}" in text
-    loaded = MemGroup.from_hdf5(old_file, distributed=True, comm=comm)  # and nothing is stuck
+    loaded = load(old_file)  # and nothing is stuck
     assert set(loaded) == {"runs", "columns", "packed", "common"}
 
 

@@ -17,7 +17,7 @@ from whole import check, distribute, numbered, part, same
 import memdata
 from memdata import MemGroup, transfer
 from memdata.mpiarray import AxisException, MPIArray
-from memdata.transfer import parts
+from memdata.transfer import parts, plain
 
 DTYPES = ["f8", "f2", ">i4", "c16", "?", "S3", np.dtype([("a", "i2"), ("b", ">f8"), ("c", "S2")])]
 SHAPES = [(3,), (0,), (3, 5), (5, 0), (20, 6), (2, 15, 7)]
@@ -61,6 +61,7 @@ def written(path, comm, **arrays):
 def in_rounds(monkeypatch):
     """Move small data in many rounds, as large data are moved."""
     monkeypatch.setattr(parts, "PIECE", 200)
+    monkeypatch.setattr(plain, "PIECE", 200)
 
 
 # ---- saving ----
@@ -121,7 +122,7 @@ def test_compression_without_chunks(comm, tmp_path):
 
 @pytest.mark.parametrize("axis", [0, 1])
 def test_columns_in_long_runs(comm, tmp_path, monkeypatch, axis):
-    monkeypatch.setattr(parts, "RUN", 1)
+    monkeypatch.setattr(plain, "RUN", 1)
     whole = numbered((6, 50, 3), ">f4")
     tree(comm, x=(whole, axis)).to_hdf5(tmp_path / "f.h5")
     wait(comm)
@@ -263,7 +264,7 @@ def test_parts_of_a_communicator_of_its_own(any_comm, tmp_path):
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_a_file_comes_back_cut(comm, tmp_path, monkeypatch, dtype):
-    monkeypatch.setattr(parts, "PIECE", 20_000)
+    monkeypatch.setattr(plain, "PIECE", 20_000)
     arrays = {}
     for shape in [*SHAPES, (400, 150)]:
         for axis in range(len(shape)):

@@ -420,6 +420,16 @@ class StoredHDF5:
             return None
         return PlainTiles(self._space_shape, self._known.dtype, *extent, region)
 
+    def in_plain_chunks(self) -> bool:
+        """Whether all elements lie in unfiltered chunks of this file, as they are in memory."""
+        source, dataset = self._source, self._dataset
+        if source._descriptor is None or self._selection is not None or self._convert:
+            return False
+        plist = dataset.get_create_plist()
+        if plist.get_layout() != h5d.CHUNKED or plist.get_nfilters() or not self._known.same:
+            return False
+        return not self._elsewhere()
+
     def read_rows(self, start: int, stop: int, out: Array) -> None:
         """Read a part along the first axis into `out`; all of it for a scalar."""
         try:

@@ -59,7 +59,7 @@ class _Recipe(NamedTuple):
     when: int = 0
 
 
-_NOW, _LATER, _DIRECT, _REFERENCES, _CHUNKS, _GATHER = range(6)
+_NOW, _LATER, _DIRECT, _REFERENCES, _CHUNKS, _ALLOCATED, _GATHER = range(7)
 
 
 class Way(NamedTuple):
@@ -67,9 +67,10 @@ class Way(NamedTuple):
 
     Attributes
     ----------
-    name : {"nothing", "direct", "chunks", "gather"}
+    name : {"nothing", "direct", "chunks", "allocated", "gather"}
         Nothing where there are no elements; direct: every rank writes its bytes behind `offset`;
-        chunks: every rank packs its chunks, of the shape `chunks`; gather: rank 0 writes.
+        chunks: every rank packs its chunks, of the shape `chunks`; allocated: the chunks have
+        their places, into which all write through parallel HDF5; gather: rank 0 writes.
     """
 
     name: str
@@ -107,6 +108,7 @@ class HDF5Target:
         self.group: Any = None
         self.extents: list[tuple[DatasetNode, int]] = []
         self.ways: dict[str, Way] = {}
+        self._parallel = False
         self._recipes: dict[Any, tuple[TypePair, Any, Any, int]] = {}
         self._late: list[tuple[Any, _Attribute]] = []
         self._references: list[DatasetNode] = []
@@ -124,6 +126,7 @@ class HDF5Target:
 
     def prepare(self, plan: Plan, options: Options) -> None:
         """Find for each node how it will be stored; see `memdata.formats.tree.Target`."""
+        self._parallel = options.mover == "mpio" and options.comm is not None
         for node in plan.nodes:
             if node.parent is None:
                 attrs = {**node.attrs, **options.extra_attrs}
@@ -223,7 +226,7 @@ class HDF5Target:
         if shape and (filters != NO_FILTERS):
             set_filters(creation, filters, shape, dtype)
         if node.part is not None:
-            return types, space, creation, self._when_distributed(node, types, creation)
+            return types, space, creation, self._when_distributed(node, types, space, creation)
         if shape and (filters != NO_FILTERS):
             return types, space, creation, _NOW if node.nbytes <= SMALL else _LATER
         if dtype.hasobject or (node.array is None and node.stored is None):
@@ -236,18 +239,23 @@ class HDF5Target:
             return types, space, creation, _DIRECT
         return types, space, creation, _LATER
 
-    def _when_distributed(self, node: DatasetNode, types: TypePair, creation: Any) -> int:
+    def _when_distributed(
+        self, node: DatasetNode, types: TypePair, space: Any, creation: Any
+    ) -> int:
         if not node.nbytes:
             return _NOW
         if not self.direct or node.dtype.hasobject:
             return _GATHER
+        when = _DIRECT
         if creation.get_layout() == h5d.CHUNKED:
-            return _CHUNKS
-        if types.file != types.memory:
+            if not self._parallel or types.file != types.memory or _needs_fill(space, creation):
+                return _CHUNKS
+            when = _ALLOCATED
+        elif types.file != types.memory:
             return _GATHER
         creation.set_fill_time(h5d.FILL_TIME_NEVER)
         creation.set_alloc_time(h5d.ALLOC_TIME_EARLY)
-        return _DIRECT
+        return when
 
     # Laying out
 
@@ -395,22 +403,34 @@ def _check_same(node: DatasetNode, there: Any) -> None:
         )
 
 
+def _needs_fill(space: Any, creation: Any) -> bool:
+    """Whether chunks hold, or may come to hold, more than the elements that will be written."""
+    return bool(
+        creation.get_nfilters()
+        or creation.fill_value_defined() == h5d.FILL_VALUE_USER_DEFINED
+        or space.get_simple_extent_dims(True) != space.get_simple_extent_dims()
+    )
+
+
 def _when_replaced(place: Any, types: TypePair, when: int) -> int:
     """When to write a dataset that was there before: its storage decides."""
     if when == _NOW:
         return when
     plist = place.get_create_plist()
     plain = plist.get_layout() == h5d.CONTIGUOUS and not plist.get_external_count()
-    if when in {_DIRECT, _CHUNKS} and plain and types.file == types.memory:
+    by_rank = when in {_DIRECT, _CHUNKS, _ALLOCATED}
+    if by_rank and plain and types.file == types.memory:
         whole = place.get_space().get_simple_extent_npoints() * types.file.get_size()
         if place.get_storage_size() == whole and place.get_offset() is not None:
             return _DIRECT
-    return _GATHER if when in {_DIRECT, _CHUNKS, _GATHER} else _LATER
+    return _GATHER if by_rank or when == _GATHER else _LATER
 
 
 def _way(place: Any, when: int) -> Way:
     if when == _DIRECT:
         return Way("direct", place.get_offset())
+    if when == _ALLOCATED:
+        return Way("allocated")
     if when == _CHUNKS:
         return Way("chunks", 0, place.get_create_plist().get_chunk())
     return Way("gather" if when == _GATHER else "nothing")

@@ -236,7 +236,8 @@ class Options:
     """What the caller asked for.
 
     `comm` is the communicator of a job that several ranks do together, else None; `hints` says
-    whether a save writes which datasets are distributed (None: the attributes stay as they are).
+    whether a save writes which datasets are distributed (None: the attributes stay as they are);
+    `mover` how the parts of distributed datasets get there (see `memdata.transfer.mpio`).
     """
 
     __slots__ = (
@@ -245,6 +246,7 @@ class Options:
         "convert_dataset_strings",
         "extra_attrs",
         "hints",
+        "mover",
         "selections",
         "skip_distributed",
         "sort",
@@ -261,6 +263,7 @@ class Options:
         sort: bool = True,
         comm: Any = None,
         hints: bool | None = None,
+        mover: str | None = None,
     ) -> None:
         self.convert_dataset_strings = convert_dataset_strings
         self.convert_attribute_strings = convert_attribute_strings
@@ -270,6 +273,7 @@ class Options:
         self.sort = sort
         self.comm = comm
         self.hints = hints
+        self.mover = mover
 
 
 class Plan:

@@ -4,9 +4,11 @@
     the jobs, step by step
 ``ranks``
     the ranks of a job: what they compare and share
-``movers``, ``parts``
-    how the elements of large datasets, and each rank's part of distributed ones, get from one
-    place to the other
+``movers``
+    how the elements of large datasets get from one place to the other
+``plain``, ``mpio``, ``parts``
+    how the ranks' parts of distributed datasets do: those that lie in the file as in memory, past
+    HDF5 or through parallel HDF5; all others
 ``arrays``
     single distributed arrays
 

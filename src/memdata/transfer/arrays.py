@@ -11,6 +11,7 @@ from memdata.formats.memory import MemorySource
 from memdata.formats.selections import normalised
 from memdata.formats.tree import Options
 from memdata.transfer.load import Job, file_name, opener_of_file, run, source_of_group
+from memdata.transfer.mpio import chosen_mover
 from memdata.transfer.parts import gather_part
 from memdata.transfer.ranks import Ranks, plan_facts
 from memdata.transfer.save import save_source, target_of_group
@@ -25,6 +26,7 @@ def load_array(
     axis: int = 0,
     sel: Any = None,
     file_format: type[fileformats.FileFormat] | None = None,
+    mover: str | None = None,
 ) -> Any:
     """Load one dataset as a distributed array. Collective.
 
@@ -42,6 +44,8 @@ def load_array(
         A NumPy index, applied before the cut; only what it selects is read.
     file_format : FileFormat, optional
         None guesses from the name.
+    mover : {"direct", "mpio"} or None
+        As for `memdata.transfer.save_file`; for a file, not an open group.
 
     Returns
     -------
@@ -54,24 +58,30 @@ def load_array(
     AxisException
         It has no such axis, or `sel` takes it away.
     ValueError
-        `sel` does not fit.
+        `sel` does not fit; the mover is unknown, or not for this.
     """
     from memdata import mpitools
     from memdata.mpiarray import AxisException, MPIArray
 
     comm = mpitools.world if comm is None else comm
     path = _path(dataset)
+    hdf5 = False
     if hasattr(f, "create_group"):
         source = source_of_group(f)
         name = f"{f.name}"
         opener: Any = lambda: contextlib.nullcontext(source)  # noqa: E731
     else:
         name = file_name(f)
-        opener = opener_of_file(name, file_format or fileformats.guess_file_format(name), {})
-    options = Options(selections=normalised({path: sel}), convert_attribute_strings=False)
+        chosen = file_format or fileformats.guess_file_format(name)
+        hdf5 = chosen is not fileformats.Zarr
+        opener = opener_of_file(name, chosen, {})
+    options = Options(
+        selections=normalised({path: sel}), convert_attribute_strings=False, mover=mover
+    )
     hints = {path: {"distributed": True, "axis": axis}}
     storage = _cmemdata._Storage()
-    run(storage, Job(opener, options, name, comm is not None, hints, comm, only=path), None)
+    job = Job(opener, options, name, comm is not None, hints, comm, only=path, hdf5=hdf5)
+    run(storage, job, None)
     loaded = storage[path.rpartition("/")[2]]
     if loaded.distributed:
         return loaded.data
@@ -93,6 +103,7 @@ def save_array(
     compression: Any = None,
     compression_opts: Any = None,
     file_format: type[fileformats.FileFormat] | None = None,
+    mover: str | None = None,
 ) -> None:
     """Save a distributed array as one dataset. Collective over the array's communicator.
 
@@ -111,11 +122,16 @@ def save_array(
         As h5py takes them; of no meaning for a dataset that is there.
     file_format : FileFormat, optional
         None guesses from the name.
+    mover : {"direct", "mpio"} or None
+        As for `memdata.transfer.save_file`; for a file, not an open group.
 
     Raises
     ------
     RuntimeError
-        The dataset that is there has another shape or dtype.
+        The dataset that is there has another shape or dtype; `mover` is "mpio", and h5py has no
+        MPI.
+    ValueError
+        The mover is unknown, or not for this.
     TypeError
         The format cannot hold the dtype.
     """
@@ -129,7 +145,7 @@ def save_array(
         array, chunks=chunks, compression=compression, compression_opts=compression_opts
     )
     source = MemorySource(storage)
-    options = Options(comm=ranks.comm, hints=False)
+    options = Options(comm=ranks.comm, hints=False, mover=mover)
     if not hasattr(f, "create_group"):
         filename = file_name(f)
         chosen = file_format or fileformats.guess_file_format(filename)
@@ -139,6 +155,7 @@ def save_array(
     target = target_of_group(f, replace=True)
     what = f"saving {path}"
     with ranks.together(what) as step:
+        options.mover = chosen_mover(mover, ranks, hdf5=False)
         plan = source.plan(options)
         if not ranks.first:
             target.group = None

@@ -20,7 +20,8 @@ from memdata.formats.selections import followed_axis, narrowed, normalised
 from memdata.formats.tree import DatasetNode, Options, Part, Plan, Source
 from memdata.progress import Progress, ProgressLike
 from memdata.transfer.movers import read_into
-from memdata.transfer.parts import exchanges, read_exchanged, read_part
+from memdata.transfer.mpio import ParallelFile, chosen_mover
+from memdata.transfer.plain import DirectFile, exchanges, read_parts
 from memdata.transfer.ranks import Cut, Ranks, share_plan
 
 __all__ = [
@@ -51,6 +52,7 @@ def load_file(
     hints: bool | Mapping[str, Any] = True,
     comm: Any = None,
     progress: ProgressLike = None,
+    mover: str | None = None,
     **open_kw: Any,
 ) -> None:
     """Load a whole file into a tree.
@@ -79,6 +81,8 @@ def load_file(
         The communicator. None: there is one rank, and everything is common.
     progress : bool, callable or None
         See `memdata.progress.Progress`; rank 0 shows it.
+    mover : {"direct", "mpio"} or None
+        How the ranks move their parts of distributed datasets; see `memdata.transfer.save_file`.
     **open_kw
         Given to the opener of the format.
 
@@ -87,7 +91,9 @@ def load_file(
     OSError
         The file is missing, locked, empty, cut off, or of another format.
     ValueError
-        A selection or hint of what is not there, or that does not fit.
+        A selection or hint of what is not there, or that does not fit; an unknown mover.
+    RuntimeError
+        `mover` is "mpio", and h5py has no MPI.
 
     Notes
     -----
@@ -99,9 +105,11 @@ def load_file(
         selections=normalised(selections),
         convert_dataset_strings=convert_dataset_strings,
         convert_attribute_strings=convert_attribute_strings,
+        mover=mover,
     )
     opener = opener_of_file(name, chosen, open_kw)
-    run(target, Job(opener, options, name, distributed, hints, comm), progress)
+    hdf5 = chosen is not fileformats.Zarr
+    run(target, Job(opener, options, name, distributed, hints, comm, hdf5=hdf5), progress)
 
 
 def opener_of_file(
@@ -136,6 +144,7 @@ def load_group(
     hints: bool | Mapping[str, Any] = True,
     comm: Any = None,
     progress: ProgressLike = None,
+    mover: str | None = None,
 ) -> None:
     """Load an open h5py or zarr group, with all below it, into a tree.
 
@@ -149,11 +158,14 @@ def load_group(
     distributed, hints, comm, progress
         As for `load_file`; the paths of selections start at `source`. With several ranks each
         passes the group as it has opened it.
+    mover : {"direct"} or None
+        An open group is read as it was opened.
     """
     options = Options(
         selections=normalised(selections),
         convert_dataset_strings=convert_dataset_strings,
         convert_attribute_strings=convert_attribute_strings,
+        mover=mover,
     )
     opened = source_of_group(source)
     job = Job(
@@ -213,6 +225,8 @@ class Job:
         As for `load_file`.
     only : str or None
         The path of the one dataset to load.
+    hdf5 : bool
+        Whether `name` is an HDF5 file, which all ranks can open.
     """
 
     def __init__(
@@ -224,6 +238,7 @@ class Job:
         hints: bool | Mapping[str, Any] = False,
         comm: Any = None,
         only: str | None = None,
+        hdf5: bool = False,
     ) -> None:
         self.opener = opener
         self.options = options
@@ -234,6 +249,7 @@ class Job:
         self.overrides: dict[str, int | None] = {}
         self.hints = hints
         self.only = only
+        self.hdf5 = hdf5
 
     def facts(self) -> dict[str, Any]:
         """What must be the same on all ranks."""
@@ -247,6 +263,7 @@ class Job:
             "convert_dataset_strings": options.convert_dataset_strings,
             "convert_attribute_strings": options.convert_attribute_strings,
             "only": self.only,
+            "mover": options.mover,
         }
 
 
@@ -259,6 +276,7 @@ def run(target: Any, job: Job, show: ProgressLike) -> None:
     cuts: dict[str, Cut] = {}
     with contextlib.ExitStack() as stack:
         with ranks.together(what) as step:
+            job.options.mover = chosen_mover(job.options.mover, ranks, hdf5=job.hdf5)
             if ranks.comm is not None:
                 step.facts(**job.facts())
             if job.comm is not None:
@@ -319,7 +337,14 @@ def _cuts(plan: Plan, job: Job) -> dict[str, Cut]:
         cut = cuts[node.path] = Cut(axis % len(shape), result_axis)
         if extent is not None and node.stored is not None:
             cut.file, cut.offset = os.path.abspath(node.stored.file_name), extent[1]
+        cut.plain = extent is not None or (job.options.mover == "mpio" and _in_plain_chunks(node))
     return cuts
+
+
+def _in_plain_chunks(node: DatasetNode) -> bool:
+    from memdata.formats.hdf5_read import StoredHDF5
+
+    return isinstance(node.stored, StoredHDF5) and node.stored.in_plain_chunks()
 
 
 def _cut(plan: Plan, cuts: dict[str, Cut], comm: Any) -> None:
@@ -349,25 +374,41 @@ def _move(
     ranks, what = job.ranks, f"loading {job.name}"
     common = [node for node in remaining if node.part is None]
     parts = [node for node in remaining if node.part is not None]
-    whole_rows = [
-        node for node in parts if cuts[node.path].offset is not None and exchanges(node, ranks)
-    ]
+    plain = [node for node in parts if cuts[node.path].plain and ranks.comm is not None]
     reader = _PartReader(job, source, stack)
     with ranks.together(what):
         if ranks.first:
             for node in common:
                 read_into(node, bar)
         for node in parts:
-            if node not in whole_rows:
+            if node not in plain:
                 reader.read(node, cuts[node.path], bar)
-        descriptor = reader.descriptor(cuts[whole_rows[0].path]) if whole_rows else -1
-    for node in whole_rows:
-        offset = cuts[node.path].offset
-        assert offset is not None
-        read_exchanged(descriptor, offset, node, ranks, bar)
+    if plain:
+        _read_plain(plain, cuts, job, bar)
     for node in common:
         assert node.array is not None
         ranks.share_array(node.array)
+
+
+def _read_plain(nodes: list[DatasetNode], cuts: dict[str, Cut], job: Job, bar: Progress) -> None:
+    """Read what lies in the file as in memory. Collective."""
+    ranks, name = job.ranks, job.name
+    offsets = {}
+    for node in nodes:
+        offset = cuts[node.path].offset
+        if offset is not None:
+            offsets[node.path] = offset
+    exchanged = {node.path for node in nodes if node.path in offsets and exchanges(node, ranks)}
+    if job.options.mover == "mpio":
+        with ParallelFile(name, "r", ranks, bar) as parallel:
+            read_parts(parallel, nodes, exchanged, name, ranks, bar)
+        return
+    with contextlib.ExitStack() as stack:
+        with ranks.together(f"loading {name}"):
+            descriptor = os.open(cuts[nodes[0].path].file, os.O_RDONLY | os.O_CLOEXEC)
+            stack.callback(os.close, descriptor)
+        file = DirectFile(descriptor, offsets, ranks, bar)
+        read_parts(file, nodes, exchanged, name, ranks, bar)
 
 
 class _PartReader:
@@ -377,14 +418,6 @@ class _PartReader:
         self._job = job
         self._source = source
         self._stack = stack
-        self._descriptor: int | None = None
-
-    def descriptor(self, cut: Cut) -> int:
-        """A descriptor of the file."""
-        if self._descriptor is None:
-            self._descriptor = os.open(cut.file, os.O_RDONLY | os.O_CLOEXEC)
-            self._stack.callback(os.close, self._descriptor)
-        return self._descriptor
 
     def read(self, node: DatasetNode, cut: Cut, bar: Progress) -> None:
         """Read the part of one dataset."""
@@ -395,13 +428,6 @@ class _PartReader:
             return
         if job.ranks.size == 1:
             read_into(node, bar)
-            return
-        if cut.offset is not None:
-            try:
-                read_part(self.descriptor(cut), cut.offset, node, job.ranks, bar)
-            except OSError as error:
-                reason = f"cannot read {node.path}: {error.strerror}"
-                raise OSError(error.errno, reason, job.name) from error
             return
         if self._source is None:
             self._source = self._stack.enter_context(job.opener())

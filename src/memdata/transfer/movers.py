@@ -7,7 +7,7 @@
     Everything else, through the library, in pieces.
 
 Both move in pieces of some MiB, so that Ctrl-C stops them soon and progress can be shown. The
-parts of distributed datasets are moved in `memdata.transfer.parts`.
+parts of distributed datasets are moved in `memdata.transfer.plain` and `memdata.transfer.parts`.
 """
 
 from __future__ import annotations

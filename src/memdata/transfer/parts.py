@@ -1,9 +1,5 @@
-"""Moving the parts of distributed datasets: every rank its own.
+"""Writing the parts of distributed datasets that do not lie in the file as in memory.
 
-*direct*
-    Each rank reads or writes its bytes in a contiguous dataset. Cut along the first axis they lie
-    in one piece. Cut along another they lie in runs; short runs would cost a system call each, so
-    the ranks move whole rows of the file and exchange them in memory, some MiB at a time.
 *chunks*
     Each rank packs whole chunks; rows of a chunk that straddles ranks travel to the first of
     them. Rank 0 makes HDF5 give the packed chunks their places, each rank writes its own there.
@@ -22,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from memdata.transfer.movers import PIECE, read_direct, write_direct
+from memdata.transfer.movers import PIECE
+from memdata.transfer.plain import part_of
 
 if TYPE_CHECKING:
     from memdata.formats.hdf5_chunks import ChunkPlacer
@@ -31,156 +28,11 @@ if TYPE_CHECKING:
     from memdata.transfer.ranks import Bounds, Ranks
 
 __all__ = [
-    "exchanges",
     "gather_part",
-    "read_exchanged",
-    "read_part",
     "write_chunks",
-    "write_exchanged",
-    "write_part",
 ]
 
 Array = np.ndarray[Any, Any]
-
-#: Runs shorter than this are not worth a system call each (bytes).
-RUN = 1 << 16
-
-
-class _Layout:
-    """Where a part lies in a contiguous dataset: `outer` runs of `run` bytes, `row` bytes apart.
-
-    ``exchanged`` is the same on all ranks: whether whole rows are moved and exchanged in memory.
-    """
-
-    __slots__ = ("exchanged", "inner", "length", "outer", "row", "run", "skip")
-
-    def __init__(self, node: DatasetNode, ranks: Ranks) -> None:
-        part, shape = _part(node)
-        self.length = shape[part.axis]
-        self.outer = math.prod(shape[: part.axis])
-        self.inner = node.dtype.itemsize * math.prod(shape[part.axis + 1 :])
-        self.row = self.length * self.inner
-        self.run = (part.stop - part.start) * self.inner
-        self.skip = part.start * self.inner
-        typical = self.length // ranks.size * self.inner
-        self.exchanged = ranks.comm is not None and self.outer > 1 and typical < RUN
-
-
-def _part(node: DatasetNode) -> tuple[Part, tuple[int, ...]]:
-    assert node.part is not None
-    assert node.shape is not None
-    return node.part, node.shape
-
-
-def exchanges(node: DatasetNode, ranks: Ranks) -> bool:
-    """Whether a contiguous dataset is moved in whole rows; the same answer on all ranks."""
-    return _Layout(node, ranks).exchanged
-
-
-# ---- direct ----
-
-
-def write_part(
-    descriptor: int, offset: int, node: DatasetNode, ranks: Ranks, bar: Progress
-) -> None:
-    """Write this rank's part of a contiguous dataset whose bytes begin at `offset`."""
-    array = node.array
-    assert array is not None
-    if not array.size:
-        return
-    layout = _Layout(node, ranks)
-    offset += layout.skip
-    if layout.outer == 1 or layout.run == layout.row:
-        write_direct(descriptor, offset, array, bar)
-        return
-    first = len(array)
-    below = layout.outer // first  # runs in a step along the first axis
-    steps = max(1, PIECE // (below * layout.run))
-    for start in range(0, first, steps):
-        piece = np.ascontiguousarray(array[start : start + steps]).reshape(-1).view(np.uint8)
-        for index, run in enumerate(piece.reshape(-1, layout.run)):
-            write_direct(descriptor, offset + (start * below + index) * layout.row, run, bar)
-
-
-def read_part(descriptor: int, offset: int, node: DatasetNode, ranks: Ranks, bar: Progress) -> None:
-    """Read this rank's part of a contiguous dataset whose bytes begin at `offset`."""
-    array = node.array
-    assert array is not None
-    if not array.size:
-        return
-    layout = _Layout(node, ranks)
-    offset += layout.skip
-    if layout.outer == 1 or layout.run == layout.row:
-        read_direct(descriptor, offset, array, bar, ranks.size)
-        return
-    runs = array.reshape(-1).view(np.uint8).reshape(layout.outer, layout.run)
-    for index, run in enumerate(runs):
-        read_direct(descriptor, offset + index * layout.row, run, bar, ranks.size)
-
-
-def _slabs(layout: _Layout, ranks: Ranks) -> range:
-    """Beginnings of the slabs of rows that are moved together."""
-    rows = max(1, PIECE * ranks.size // max(layout.row, 1))
-    return range(0, layout.outer, rows)
-
-
-def _flat(array: Array, start: int, stop: int, layout: _Layout) -> Array:
-    """Rows `start` to `stop` of the flattened leading axes: shape (rows, part, bytes)."""
-    below = layout.outer // len(array)
-    first, last = start // below, -(-stop // below)
-    rows: Array = np.ascontiguousarray(array[first:last]).reshape(-1).view(np.uint8)
-    rows = rows.reshape((last - first) * below, layout.run // layout.inner, layout.inner)
-    return rows[start - first * below : stop - first * below]
-
-
-def write_exchanged(
-    descriptor: int, offset: int, node: DatasetNode, ranks: Ranks, bar: Progress
-) -> None:
-    """Write the parts of all ranks, in whole rows. Collective."""
-    from memdata import exchange
-    from memdata.mpiarray import MPIArray
-
-    part, _shape = _part(node)
-    array = node.array
-    assert array is not None
-    layout = _Layout(node, ranks)
-    slabs = _slabs(layout, ranks)
-    for start in slabs:
-        stop = min(start + slabs.step, layout.outer)
-        with ranks.together(f"{bar.what}: {node.path}"):
-            piece = np.ascontiguousarray(_flat(array, start, stop, layout))
-        slab = MPIArray._from_local(piece, 1, ranks.comm, layout.length, part.start)
-        rows = exchange.redistribute(slab, 0)
-        with ranks.together(f"{bar.what}: {node.path}"):
-            at = offset + (start + rows.local_offset[0]) * layout.row
-            if rows.size:
-                write_direct(descriptor, at, rows.local_array, bar)
-
-
-def read_exchanged(
-    descriptor: int, offset: int, node: DatasetNode, ranks: Ranks, bar: Progress
-) -> None:
-    """Read the parts of all ranks, in whole rows. Collective."""
-    from memdata import exchange, mpitools
-    from memdata.mpiarray import MPIArray
-
-    array = node.array
-    assert array is not None
-    layout = _Layout(node, ranks)
-    slabs = _slabs(layout, ranks)
-    out: Array = array.reshape(-1).view(np.uint8)
-    out = out.reshape(layout.outer, layout.run // layout.inner, layout.inner)
-    for start in slabs:
-        stop = min(start + slabs.step, layout.outer)
-        count, first, _last = mpitools.split_local(stop - start, ranks.comm)
-        with ranks.together(f"{bar.what}: {node.path}"):
-            rows = np.empty((count, layout.length, layout.inner), np.uint8)
-            if rows.size:
-                at = offset + (start + first) * layout.row
-                read_direct(descriptor, at, rows, bar, ranks.size)
-        slab = MPIArray._from_local(rows, 0, ranks.comm, stop - start, first)
-        out[start:stop] = exchange.redistribute(slab, 1).local_array
-
 
 # ---- chunks ----
 
@@ -241,7 +93,7 @@ def write_chunks(
     descriptor : int
         Of the file.
     """
-    part, shape = _part(node)
+    part, shape = part_of(node)
     axis = part.axis
     chunking = _Chunking(chunks[axis], shape[axis], bounds)
     longest = max(last - first for first, last in chunking.owned)
@@ -331,7 +183,7 @@ def _write_round(
     """Pack a block of every rank, get places for the chunks, write them."""
     from memdata.formats.hdf5_chunks import pack
 
-    part, shape = _part(node)
+    part, shape = part_of(node)
     with ranks.together(f"{bar.what}: packing {node.path}"):
         packed = []
         if block is not None:
@@ -370,7 +222,7 @@ def _write_all(descriptor: int, content: Any, offset: int) -> None:
 
 def gather_part(node: DatasetNode, target: Target, ranks: Ranks, bar: Progress) -> None:
     """Write a distributed dataset through rank 0, in pieces. Collective."""
-    part, shape = _part(node)
+    part, shape = part_of(node)
     array = node.array
     assert array is not None
     if not node.nbytes:

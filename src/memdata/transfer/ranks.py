@@ -141,12 +141,15 @@ class Cut:
         The file, where the elements lie in it in one piece as in memory.
     offset : int or None
         Where they lie there; None where they do not.
+    plain : bool
+        Whether the elements lie in the file as in memory, so that each rank moves its own.
     """
 
     axis: int
     result_axis: int
     file: str = ""
     offset: int | None = None
+    plain: bool = False
 
 
 def share_plan(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -15,13 +16,9 @@ from memdata.locking import AtomicFile, durable_by_default
 from memdata.progress import Progress, ProgressLike
 from memdata.transfer.load import file_name, report_skipped, source_of_group
 from memdata.transfer.movers import transfer_rows, write_direct
-from memdata.transfer.parts import (
-    exchanges,
-    gather_part,
-    write_chunks,
-    write_exchanged,
-    write_part,
-)
+from memdata.transfer.mpio import ParallelFile, chosen_mover
+from memdata.transfer.parts import gather_part, write_chunks
+from memdata.transfer.plain import DirectFile, exchanges, write_parts
 from memdata.transfer.ranks import Ranks, plan_facts
 
 if TYPE_CHECKING:
@@ -47,6 +44,7 @@ def save_file(
     durable: bool | None = None,
     progress: ProgressLike = None,
     comm: Any = None,
+    mover: str | None = None,
     **open_kw: Any,
 ) -> None:
     """Save a tree as a file, which appears complete or not at all.
@@ -79,6 +77,10 @@ def save_file(
         The communicator of a distributed tree: collective. Rank 0 lays the file out and writes
         what is common, each rank writes its own part of distributed datasets. A tree that is not
         distributed is saved by the rank that calls, whatever the communicator.
+    mover : {"direct", "mpio"} or None
+        How the ranks move their parts of distributed datasets: "direct" past HDF5, with any h5py;
+        "mpio" those without filters through parallel HDF5, for which h5py must have been built.
+        None asks ``MEMDATA_MOVER``. The data in the file are the same.
     **open_kw
         Given to the opener of the format.
 
@@ -87,7 +89,9 @@ def save_file(
     TypeError
         A dataset or attribute that the format cannot hold; the message names it.
     ValueError
-        A name that no file can hold, an unknown mode, a dataset that is there already.
+        A name that no file can hold, an unknown mode or mover, a dataset that is there already.
+    RuntimeError
+        `mover` is "mpio", and h5py has no MPI.
     OSError
         The file cannot be written: no folder, no space, write-protected, being saved by another
         program.
@@ -105,6 +109,7 @@ def save_file(
         convert_attribute_strings=convert_attribute_strings,
         extra_attrs=extra_attrs,
         sort=not open_kw.get("track_order"),
+        mover=mover,
     )
     # Only the root of a tree knows whether it is distributed.
     together = comm is not None and bool(getattr(source, "distributed", True))
@@ -149,14 +154,23 @@ def _source_of(source: Any) -> Source:
 
 
 def _planned(
-    source: Source, target: Target, what: str, mode: str, options: Options, ranks: Ranks
+    source: Source,
+    target: Target,
+    what: str,
+    mode: str,
+    options: Options,
+    ranks: Ranks,
+    *,
+    hdf5: bool = True,
 ) -> tuple[Plan, list[DatasetNode], dict[str, Bounds]]:
     """The plan of all ranks, its distributed datasets, and where everybody's parts are."""
     with ranks.together(what) as step:
+        options.mover = chosen_mover(options.mover, ranks, hdf5=hdf5)
         plan = source.plan(options)
         target.prepare(plan, options)
         if ranks.comm is not None:
-            step.facts(mode=mode, hints=options.hints, **plan_facts(plan))
+            agreed = {"mode": mode, "hints": options.hints, "mover": options.mover}
+            step.facts(**agreed, **plan_facts(plan))
     parts = [node for node in plan.datasets() if node.part is not None]
     return plan, parts, ranks.bounds(parts)
 
@@ -213,8 +227,7 @@ def _save_hdf5(
             with ranks.together(what), _named_errors(name, path):
                 for node, offset in target.extents:
                     _write_extent(node, offset, descriptor, bar)
-                writer.direct(parts, ways, bounds)
-            writer.whole_rows(parts, ways, bounds)
+            writer.plain(parts, ways, bounds, options.mover or "direct")
             with ranks.together(what):
                 if temporary is None and _durable(durable):
                     os.fsync(descriptor)
@@ -304,7 +317,25 @@ class _PartWriter:
             with ranks.together(what), _named_errors(self._name, self._path):
                 stack.close()
 
-    def _whole_rows(
+    def plain(
+        self, parts: list[DatasetNode], ways: dict[str, Way], bounds: dict[str, Bounds], mover: str
+    ) -> None:
+        """Write what lies in the file as in memory. Collective."""
+        nodes = [node for node in parts if ways[node.path].name in {"direct", "allocated"}]
+        if not nodes:
+            return
+        ranks, bar = self._ranks, self._bar
+        exchanged = {node.path for node in nodes if self._in_whole_rows(node, ways, bounds)}
+        errors = functools.partial(_named_errors, self._name, self._path)
+        if mover == "mpio" and ranks.comm is not None:
+            with ParallelFile(self._path, "r+", ranks, bar, errors) as parallel:
+                write_parts(parallel, nodes, exchanged, ranks, bar, errors)
+            return
+        offsets = {node.path: ways[node.path].offset for node in nodes}
+        file = DirectFile(self._descriptor, offsets, ranks, bar)
+        write_parts(file, nodes, exchanged, ranks, bar, errors)
+
+    def _in_whole_rows(
         self, node: DatasetNode, ways: dict[str, Way], bounds: dict[str, Bounds]
     ) -> bool:
         if ways[node.path].name != "direct" or not exchanges(node, self._ranks):
@@ -313,25 +344,6 @@ class _PartWriter:
         assert node.shape is not None
         _counts, starts, _stops = mpitools.split_all(node.shape[node.part.axis], self._ranks.comm)
         return bool([start for start, _stop in bounds[node.path]] == starts.tolist())
-
-    def direct(
-        self, parts: list[DatasetNode], ways: dict[str, Way], bounds: dict[str, Bounds]
-    ) -> None:
-        """Write what every rank can write on its own."""
-        for node in parts:
-            way = ways[node.path]
-            if way.name == "direct" and not self._whole_rows(node, ways, bounds):
-                write_part(self._descriptor, way.offset, node, self._ranks, self._bar)
-
-    def whole_rows(
-        self, parts: list[DatasetNode], ways: dict[str, Way], bounds: dict[str, Bounds]
-    ) -> None:
-        """Write what must be exchanged first. Collective."""
-        for node in parts:
-            if self._whole_rows(node, ways, bounds):
-                write_exchanged(
-                    self._descriptor, ways[node.path].offset, node, self._ranks, self._bar
-                )
 
 
 def _save_zarr(
@@ -348,7 +360,7 @@ def _save_zarr(
 
     what = f"saving {name}"
     target = ZarrTarget(replace=replace)
-    plan, parts, _bounds = _planned(source, target, what, mode, options, ranks)
+    plan, parts, _bounds = _planned(source, target, what, mode, options, ranks, hdf5=False)
     total = sum(node.moved for node in plan.datasets())
     with (
         contextlib.ExitStack() as stack,
