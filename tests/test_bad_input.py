@@ -453,11 +453,9 @@ class TestBadFiles:
 
 
 UNSTORABLE = {
-    "datetime64": np.array(["2020-01-01"], "M8[D]"),
-    "timedelta64": np.array([1], "m8[s]"),
     "objects": np.array([object()], dtype=object),
     "unicode": np.array(["a"]),
-    "field of datetime64": np.zeros(2, [("a", "i4"), ("when", "M8[s]")]),
+    "field of unicode": np.zeros(2, [("a", "i4"), ("name", "U5")]),
 }
 
 
@@ -466,7 +464,7 @@ def test_a_dtype_that_hdf5_cannot_hold(tree, tmp_path, data):
     tree.create_dataset("sky/bad", data=data)
     with pytest.raises(TypeError, match="/sky/bad") as caught:
         tree.to_hdf5(tmp_path / "x.h5")
-    named = "object" if data.dtype == object else "datetime64|timedelta64|U|str|unicode"
+    named = "object" if data.dtype == object else "U|str|unicode"
     assert re.search(named, str(caught.value))
     assert not leftovers(tmp_path)
     assert_same_array(tree["sky/bad"][...], data)

@@ -84,23 +84,27 @@ class NamedType(_cmemdata._MemObjMixin):
         super().__init__()
         self.dtype = np.dtype(dtype)
         self.attrs = _cmemdata.MemAttrs()
+        self._creation: dict[str, Any] = {}
 
     def _at(self, root: Any, name: str) -> Self:
         """A handle on this stored type."""
         handle = type(self)._from_storage_root(root, name)
         handle.dtype = self.dtype
         handle.attrs = self.attrs
+        handle._creation = self._creation
         return handle
 
     def _stored(self) -> Self:
         """What a tree stores: the same type without a place."""
         stored = type(self)(self.dtype)
         stored.attrs = self.attrs
+        stored._creation = self._creation
         return stored
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         copy = type(self)(self.dtype)
         copy.attrs.update(deepcopy(dict(self.attrs), memo))
+        copy._creation.update(self._creation)
         return copy
 
     def __eq__(self, other: object) -> bool:

@@ -4,7 +4,8 @@
     the words they share: nodes, plans, sources and targets
 ``memory``
     trees in memory
-``hdf5``, ``hdf5_read``, ``hdf5_write``, ``hdf5_types``, ``hdf5_filters``
+``hdf5``, ``hdf5_read``, ``hdf5_stored``, ``hdf5_write``, ``hdf5_copy``, ``hdf5_types``,
+``hdf5_creation``, ``hdf5_attributes``, ``hdf5_filters``
     HDF5 through h5py
 ``hdf5_chunks``, ``hdf5_codecs``, ``hdf5_tiles``
     its chunks past it: packing, filters, reading

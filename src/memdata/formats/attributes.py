@@ -32,6 +32,7 @@ __all__ = [
     "UnstorableAttribute",
     "attrs2dict",
     "copyattrs",
+    "same_value",
     "to_array",
     "to_json_value",
     "to_memory",
@@ -245,6 +246,39 @@ def _decode_json(text: str) -> Any:
 
 def _is_h5py_value(value: Any) -> bool:
     return type(value).__module__.partition(".")[0] == "h5py"
+
+
+def same_value(one: Any, other: Any) -> bool:
+    """Whether two attribute values are the same in type and content, down to the bits of floats.
+
+    Examples
+    --------
+    >>> same_value(1, 1.0), same_value([float("nan"), "a"], [float("nan"), "a"])
+    (False, True)
+    """
+    if one is other:
+        return True
+    kind = type(one)
+    if kind is not type(other):
+        return False
+    if isinstance(one, np.ndarray):
+        if one.dtype != other.dtype or one.shape != other.shape:
+            return False
+        if one.dtype.hasobject:
+            return same_value(one.tolist(), other.tolist())
+        return bool(one.tobytes() == other.tobytes())
+    if isinstance(one, dict):
+        return list(one) == list(other) and all(same_value(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(same_value, one, other))
+    if isinstance(one, np.generic):
+        return one.dtype == other.dtype and same_value(np.asarray(one), np.asarray(other))
+    if kind is float or kind is complex:
+        return bool(np.asarray(one).tobytes() == np.asarray(other).tobytes())
+    try:
+        return bool(one == other)
+    except Exception:  # noqa: BLE001 - what cannot be compared is not the same
+        return False
 
 
 # HDF5
@@ -515,7 +549,7 @@ def copyattrs(a1: Mapping[str, Any], a2: Any, convert_strings: bool = False) -> 
     decode = _is_on_disk(a1)
     values: dict[str, Any]
     if _is_h5py_value(a2):
-        from memdata.formats.hdf5_write import write_attributes
+        from memdata.formats.hdf5_attributes import write_attributes
 
         values = {name: to_memory(a1[name], decode=decode) for name in names}
         write_attributes(a2._id, values, convert_strings=convert_strings)

@@ -5,14 +5,27 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from h5py import h5d, h5p, h5z
+from h5py import h5d, h5p, h5s, h5z
 
 from memdata.fileformats import H5FILTER, bitshuffle_options, is_bitshuffle
 from memdata.formats.tree import NO_FILTERS, Filters
 
-__all__ = ["creation_list", "filters_of", "require_filter", "set_filters"]
+__all__ = [
+    "Pipeline",
+    "available",
+    "creation_list",
+    "filters_of",
+    "named_filters",
+    "require_filter",
+    "set_filters",
+    "set_pipeline",
+]
 
 Dtype = np.dtype[Any]
+Shape = tuple[int, ...]
+
+#: The filters of a dataset as HDF5 has them, in order: code, flags, values, name.
+Pipeline = tuple[tuple[int, int, tuple[int, ...], bytes], ...]
 
 #: The pip package of a filter that h5py does not bring along.
 _PLUGIN_HINT = "pip install memdata[compression]"
@@ -40,15 +53,28 @@ def require_filter(code: int, purpose: str) -> None:
     raise ValueError(f"{purpose} needs the HDF5 filter {name}, which is not installed{hint}")
 
 
-def set_filters(plist: Any, filters: Filters, shape: tuple[int, ...], dtype: Dtype) -> None:
+def available(code: int) -> bool:
+    """Whether HDF5 has a filter, `hdf5plugin`'s included."""
+    try:
+        require_filter(code, "")
+    except ValueError:
+        return False
+    return True
+
+
+def set_filters(
+    plist: Any, filters: Filters, shape: Shape, dtype: Dtype, maximum: Shape | None = None
+) -> None:
     """Write chunks and filters into a dataset creation property list.
+
+    `maximum` is the shape that the dataset may grow to; chunks may be as large as that.
 
     Raises
     ------
     ValueError
         Options that the filter does not take, or a filter that is not installed.
     """
-    plist.set_chunk(_chunk_shape(filters, shape, dtype))
+    plist.set_chunk(_chunk_shape(filters.chunks, shape, maximum or shape, dtype))
     if filters.scaleoffset is not None:
         integers = dtype.kind in "iub"
         kind = h5z.SO_INT if integers else h5z.SO_FLOAT_DSCALE
@@ -60,14 +86,33 @@ def set_filters(plist: Any, filters: Filters, shape: tuple[int, ...], dtype: Dty
         plist.set_fletcher32()
 
 
-def _chunk_shape(filters: Filters, shape: tuple[int, ...], dtype: Dtype) -> tuple[int, ...]:
-    """The chunks as HDF5 takes them: at least one, at most the axis where it has a length."""
-    if filters.chunks is None:
+def set_pipeline(
+    plist: Any,
+    pipeline: Pipeline,
+    chunks: Shape | None,
+    shape: Shape,
+    maximum: Shape,
+    dtype: Dtype,
+) -> None:
+    """Write chunks and filters, as another file has them, into a property list."""
+    plist.set_chunk(_chunk_shape(chunks, shape, maximum, dtype))
+    for code, flags, values, _name in pipeline:
+        if not flags & h5z.FLAG_OPTIONAL:
+            require_filter(code, "this dataset")
+        plist.set_filter(code, flags, values)
+
+
+def _chunk_shape(
+    chunks: Shape | None, shape: Shape, maximum: Shape, dtype: Dtype
+) -> tuple[int, ...]:
+    """The chunks as HDF5 takes them: at least one, at most what the axis may grow to."""
+    if chunks is None:
         return _guessed_chunks(shape, dtype.itemsize)
-    if len(filters.chunks) != len(shape):
-        raise ValueError(f"chunks {filters.chunks} do not fit the shape {shape}")
+    if len(chunks) != len(shape):
+        raise ValueError(f"chunks {chunks} do not fit the shape {shape}")
     return tuple(
-        max(1, min(int(chunk), length)) for chunk, length in zip(filters.chunks, shape, strict=True)
+        max(1, int(chunk) if most == h5s.UNLIMITED else min(int(chunk), most))
+        for chunk, most in zip(chunks, maximum, strict=True)
     )
 
 
@@ -128,17 +173,31 @@ def _set_szip(plist: Any, options: Any) -> None:
     plist.set_szip(mask, pixels)
 
 
-def filters_of(plist: Any) -> tuple[Filters, list[int]]:
-    """What a dataset creation property list says, and the numbers of its filters."""
+def filters_of(plist: Any) -> tuple[Filters, Pipeline, bool]:
+    """What a dataset creation property list says.
+
+    Returns
+    -------
+    filters : Filters
+        In h5py's words.
+    pipeline : tuple of (code, flags, values, name)
+        In HDF5's words.
+    by_keywords : bool
+        Whether h5py's words say it all.
+    """
     if plist.get_layout() != h5d.CHUNKED:
-        return NO_FILTERS, []
+        return NO_FILTERS, (), True
+    pipeline = tuple(plist.get_filter(index) for index in range(plist.get_nfilters()))
+    filters = named_filters(pipeline, tuple(plist.get_chunk()))
+    return filters, pipeline, not pipeline or _said(pipeline)
+
+
+def named_filters(pipeline: Pipeline, chunks: Shape | None) -> Filters:
+    """Chunks and filters in h5py's words, as far as it has words."""
     compression: Any = None
     options: Any = None
     flags: dict[str, Any] = {}
-    codes = []
-    for index in range(plist.get_nfilters()):
-        code, _flags, values, _name = plist.get_filter(index)
-        codes.append(code)
+    for code, _flags, values, _name in pipeline:
         if code == h5z.FILTER_SHUFFLE:
             flags["shuffle"] = True
         elif code == h5z.FILTER_FLETCHER32:
@@ -147,7 +206,35 @@ def filters_of(plist: Any) -> tuple[Filters, list[int]]:
             flags["scaleoffset"] = values[1]
         else:
             compression, options = _named_compression(code, values)
-    return Filters(tuple(plist.get_chunk()), compression, options, **flags), codes
+    return Filters(chunks, compression, options, **flags)
+
+
+#: The order in which `set_filters` sets filters; compression has its place before the last.
+_ORDER = {h5z.FILTER_SCALEOFFSET: 0, h5z.FILTER_SHUFFLE: 1, h5z.FILTER_FLETCHER32: 3}
+_OPTIONAL = {
+    h5z.FILTER_SCALEOFFSET,
+    h5z.FILTER_SHUFFLE,
+    h5z.FILTER_DEFLATE,
+    h5z.FILTER_LZF,
+    h5z.FILTER_SZIP,
+}
+
+
+def _said(pipeline: Pipeline) -> bool:
+    """Whether `set_filters` makes this pipeline again from its description."""
+    places = [_ORDER.get(code, 2) for code, *_rest in pipeline]
+    if places != sorted(set(places)):
+        return False
+    for code, flags, values, _name in pipeline:
+        if flags != (h5z.FLAG_OPTIONAL if code in _OPTIONAL else h5z.FLAG_MANDATORY):
+            return False
+        if code == H5FILTER and (len(values) != 5 or values[4] not in (2, 3)):
+            return False
+        if code == h5z.FILTER_SCALEOFFSET and values[0] == h5z.SO_FLOAT_ESCALE:
+            return False
+        if code == h5z.FILTER_NBIT:
+            return False
+    return True
 
 
 def _named_compression(code: int, values: tuple[int, ...]) -> tuple[Any, Any]:

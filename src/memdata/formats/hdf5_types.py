@@ -1,12 +1,23 @@
 """NumPy types in HDF5's words, and the other way round.
 
-h5py translates; what is added here is the memory of earlier translations (making or reading a
-type costs more than moving a small dataset), and the refusal of what h5py would store as
-something else.
+h5py translates. Added here are the memory of earlier translations (making or reading a type costs
+more than moving a small dataset), types that h5py has no words for, and the refusal of what it
+would store as something else.
+
+=====================  ==========================================================================
+datetime64, timedelta  opaque, with the tag that h5py writes and reads; also inside structured
+                       types
+bfloat16 and other     a float or integer of these bits: programs that know no tags read the
+types of ml_dtypes     right numbers, except of floats that have no infinity, which are bits
+                       (integers). See `memdata.formats.tagged`
+StringDType            variable-length UTF-8 text, tagged
+titles of fields       tagged
+=====================  ==========================================================================
 """
 
 from __future__ import annotations
 
+import sys
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -15,14 +26,19 @@ import numpy as np
 from h5py import h5t
 
 from memdata.formats.references import ObjectReference
+from memdata.formats.tagged import TagError, Tagged, is_extension, restored, tagged
 
 __all__ = [
     "TypePair",
     "check_objects",
     "described_type",
+    "kept_type",
     "known_type",
     "object_array",
     "string_dtype",
+    "subarray_type",
+    "tag_of",
+    "tagged_type",
     "type_pair",
 ]
 
@@ -68,7 +84,11 @@ def type_pair(dtype: Dtype) -> TypePair:
             return pair
     _check_dtype(dtype)
     try:
-        pair = TypePair(h5t.py_create(dtype, logical=True), h5t.py_create(dtype))
+        if _needs_own(dtype):
+            made = _created(dtype)
+            pair = TypePair(made, _created(dtype, logical=False) if dtype.hasobject else made)
+        else:
+            pair = TypePair(h5t.py_create(dtype, logical=True), h5t.py_create(dtype))
     except (TypeError, ValueError, RuntimeError) as error:
         raise TypeError(f"HDF5 cannot hold the type {dtype}: {error}") from None
     if plain:
@@ -78,23 +98,19 @@ def type_pair(dtype: Dtype) -> TypePair:
     return pair
 
 
-_REFUSED = {
-    "M": "store it as int64 with its unit as an attribute",
-    "m": "store it as int64 with its unit as an attribute",
-    "U": "convert_dataset_strings=True stores it as byte strings",
-    "T": "store it as an object array of str",
-}
-
-
 def _check_dtype(dtype: Dtype) -> None:
     if dtype.subdtype is not None:
         _check_dtype(dtype.subdtype[0])
     elif dtype.fields is not None:
         for field in dtype.fields.values():
             _check_dtype(field[0])
-    elif dtype.kind in _REFUSED:
-        raise TypeError(f"HDF5 cannot hold the type {dtype}; {_REFUSED[dtype.kind]}")
-    elif dtype.isbuiltin == 2:  # a type registered by another package: h5py sees only its bytes
+    elif dtype.kind == "U" and not _is_opaque(dtype):
+        raise TypeError(
+            f"HDF5 cannot hold the type {dtype}; convert_dataset_strings=True stores it as byte "
+            "strings"
+        )
+    elif dtype.isbuiltin == 2 and not is_extension(dtype):
+        # A type registered by another package: h5py sees only its bytes.
         raise TypeError(f"HDF5 cannot hold the type {dtype} of {dtype.type.__module__}")
     elif dtype.kind == "O" and not (dtype.metadata or {}).keys() & {"vlen", "ref"}:
         raise TypeError(
@@ -103,6 +119,90 @@ def _check_dtype(dtype: Dtype) -> None:
         )
     elif dtype.itemsize == 0:
         raise TypeError(f"HDF5 cannot hold the type {dtype}, which has no bytes")
+
+
+def _is_opaque(dtype: Dtype) -> bool:
+    """Whether a type is marked by `h5py.opaque_dtype`: HDF5 stores its bytes."""
+    metadata: Any = dtype.metadata
+    return bool(metadata and metadata.get("h5py_opaque"))
+
+
+def _needs_own(dtype: Dtype) -> bool:
+    """Whether a type is, or holds, one that h5py translates only with a mark, or not at all."""
+    if dtype.subdtype is not None:
+        return _needs_own(dtype.subdtype[0])
+    if dtype.fields is not None:
+        return any(_needs_own(field[0]) for field in dtype.fields.values())
+    return dtype.kind in "mM" or _is_opaque(dtype) or is_extension(dtype)
+
+
+def _created(dtype: Dtype, *, logical: bool = True, inside: bool = False) -> Any:
+    """The HDF5 type of a type of which h5py translates only parts.
+
+    `logical` is h5py's word for types in files; `inside` says that it is of a field.
+    """
+    if dtype.subdtype is not None:
+        base, shape = dtype.subdtype
+        return h5t.array_create(_created(base, logical=logical, inside=inside), shape)
+    if dtype.fields is not None:
+        made = h5t.create(h5t.COMPOUND, dtype.itemsize)
+        for name in dtype.names or ():
+            field, offset = dtype.fields[name][:2]
+            made.insert(name.encode("utf-8"), offset, _created(field, logical=logical, inside=True))
+        return made
+    if is_extension(dtype):
+        return _created_extension(dtype, inside)
+    if dtype.kind in "mM" and not _is_opaque(dtype):
+        dtype = h5py.opaque_dtype(dtype)
+    return h5t.py_create(dtype, logical=logical or _is_opaque(dtype))
+
+
+#: Floats of ml_dtypes that are built as IEEE's are: bits of the exponent and the mantissa.
+_IEEE_LIKE = {
+    "bfloat16": (8, 7),
+    "float8_e3m4": (3, 4),
+    "float8_e4m3": (4, 3),
+    "float8_e5m2": (5, 2),
+}
+
+
+def _created_extension(dtype: Dtype, inside: bool) -> Any:
+    name = dtype.type.__name__
+    little = dtype.isnative == (sys.byteorder == "little")
+    if name in _IEEE_LIKE and not inside:  # h5py widens them, for which a field has no room
+        exponent, mantissa = _IEEE_LIKE[name]
+        made = (h5t.IEEE_F32LE if little else h5t.IEEE_F32BE).copy()
+        made.set_fields(exponent + mantissa, mantissa, exponent, 0, mantissa)
+        made.set_size(dtype.itemsize)
+        made.set_precision(8 * dtype.itemsize)
+        made.set_ebias((1 << (exponent - 1)) - 1)
+        return made
+    if name.startswith("int"):
+        made = h5t.STD_I8LE.copy()
+        made.set_precision(int(name.removeprefix("int")))
+        return made
+    return h5t.py_create(np.dtype(f"{'<' if little else '>'}u{dtype.itemsize}"))
+
+
+def _is_held(dtype: Dtype) -> bool:
+    """Whether HDF5 itself, or h5py's marks in it, tell a type when it is read."""
+    return dtype.kind in "biufcSVOmM" and not is_extension(dtype)
+
+
+def tag_of(dtype: Dtype, array: Array | None) -> Tagged | None:
+    """What a dataset's tag says, where HDF5 alone does not tell its type.
+
+    Raises
+    ------
+    TypeError
+        HDF5 cannot hold the type.
+    """
+    if dtype.kind in "biufcSmM" and dtype.isbuiltin != 2:
+        return None
+    if dtype.kind == "O" or _is_opaque(dtype):
+        return None
+    _check_dtype(dtype)
+    return tagged(dtype, _is_held, string_dtype(), array)
 
 
 def object_array(array: Array) -> Array:
@@ -190,12 +290,25 @@ def _check_references(array: Array) -> None:
 
 
 class KnownType(NamedTuple):
-    """What is known of a type found in a file."""
+    """What is known of a type found in a file.
+
+    Attributes
+    ----------
+    dtype : numpy.dtype
+        The type in memory.
+    file, memory : h5py.h5t.TypeID
+        The type in the file, and the one for reading into arrays of `dtype`.
+    same : bool
+        The bytes in the file are the bytes of such an array.
+    kept : bytes or None
+        HDF5's encoding of the type, where `type_pair` would make another of `dtype`.
+    """
 
     dtype: Dtype
     file: Any
-    memory: Any  # for reading into arrays of `dtype`
-    same: bool  # the bytes in the file are the bytes of such an array
+    memory: Any
+    same: bool
+    kept: bytes | None
 
 
 _known: dict[bytes, KnownType] = {}
@@ -212,20 +325,76 @@ def known_type(type_id: Any) -> KnownType:
     key: bytes = type_id.encode()
     known = _known.get(key)
     if known is None:
-        known = described_type(type_id)
+        known = described_type(type_id, key)
         if len(_known) >= _CACHED:
             _known.clear()
         _known[key] = known
     return known
 
 
-def described_type(type_id: Any) -> KnownType:
+def described_type(type_id: Any, encoded: bytes) -> KnownType:
     """`known_type` without the memory."""
     dtype: Dtype = type_id.dtype
     if dtype.kind in "iufc" and dtype.metadata is None and dtype.isnative:
         dtype = np.dtype(dtype.type)  # "=" where h5py says "<"
-    memory = h5t.py_create(dtype)
-    same = not dtype.hasobject and bool(memory == type_id)
-    if not same and not dtype.hasobject:
-        same = bool(h5t.py_create(dtype, logical=True) == type_id)
-    return KnownType(dtype, type_id, memory, same)
+    elif dtype.kind in "mM":
+        dtype = np.dtype(dtype.str)  # without h5py's mark
+    try:
+        pair = type_pair(dtype)
+    except TypeError:
+        pair = TypePair(None, h5t.py_create(dtype))
+    ours = pair.file is not None and bool(pair.file == type_id)
+    same = not dtype.hasobject and (ours or bool(pair.memory == type_id))
+    return KnownType(dtype, type_id, pair.memory, same, None if ours else encoded)
+
+
+def tagged_type(known: KnownType, tag: Any) -> KnownType | None:
+    """What a dataset's tag makes of its type; None where the tag means nothing here."""
+    if not isinstance(tag, str):
+        return None
+    # The stored type may be a float of any width, which h5py widens.
+    size = known.file.get_size()
+    storage = known.dtype
+    if storage.itemsize != size and storage.fields is None:
+        storage = np.dtype(f"V{size}")
+    try:
+        dtype = restored(tag, storage)
+        pair = type_pair(dtype)
+    except (TagError, TypeError):
+        return None
+    if pair.file != known.file:
+        return None
+    return KnownType(dtype, known.file, pair.memory, not dtype.hasobject, None)
+
+
+def kept_type(encoded: bytes, dtype: Dtype) -> TypePair | None:
+    """The types for arrays of `dtype` in a dataset whose type a file had encoded as `encoded`.
+
+    None where that type is of other arrays: the dataset has another type by now.
+    """
+    try:
+        type_id = h5t.decode(encoded)
+        known = known_type(type_id)
+    except (TypeError, ValueError, RuntimeError):
+        return None
+    if known.dtype != dtype or known.dtype.kind != dtype.kind:
+        return None
+    if dtype.kind == "O" and (known.dtype.metadata or {}) != (dtype.metadata or {}):
+        return None
+    return TypePair(type_id, known.memory)
+
+
+def subarray_type(
+    encoded: bytes, dtype: Dtype, shape: tuple[int, ...]
+) -> tuple[TypePair, int] | None:
+    """The types of a dataset of arrays, and how many axes they take from the array in memory."""
+    try:
+        known = known_type(h5t.decode(encoded))
+    except (TypeError, ValueError, RuntimeError):
+        return None
+    if known.dtype.subdtype is None:
+        return None
+    base, inner = known.dtype.subdtype
+    if base != dtype or shape[len(shape) - len(inner) :] != inner:
+        return None
+    return TypePair(known.file, known.memory), len(inner)

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from functools import cache
 from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
-from h5py import h5a, h5d, h5g, h5i, h5p, h5s, h5t
+from h5py import h5d, h5g, h5i, h5o, h5p, h5s, h5t
 
-from memdata.formats import references, strings
-from memdata.formats.attributes import UnstorableAttribute, to_array
+from memdata.formats import references, strings, tagged
+from memdata.formats.hdf5_attributes import Attribute, encoded, needs_dense, write_attribute
 from memdata.formats.hdf5_chunks import Packer
-from memdata.formats.hdf5_filters import creation_list, set_filters
-from memdata.formats.hdf5_types import TypePair, object_array, string_dtype, type_pair
+from memdata.formats.hdf5_copy import chunk_copier
+from memdata.formats.hdf5_creation import dataspace, set_creation, wanted_filters
+from memdata.formats.hdf5_filters import creation_list
+from memdata.formats.hdf5_types import (
+    TypePair,
+    kept_type,
+    object_array,
+    subarray_type,
+    tag_of,
+    type_pair,
+)
 from memdata.formats.names import check_name
 from memdata.formats.tree import (
     NO_FILTERS,
+    NOTHING,
     SMALL,
     DatasetNode,
     GroupNode,
@@ -25,38 +36,27 @@ from memdata.formats.tree import (
     Node,
     Options,
     Plan,
+    PointerNode,
+    TypeNode,
 )
 
-__all__ = ["HDF5Target", "Way", "write_attributes"]
+__all__ = ["HDF5Target", "Way"]
 
 Array = np.ndarray[Any, Any]
-
-#: Object headers hold attributes up to this size; larger ones need dense storage.
-_HEADER_LIMIT = 64_000
-
 _SCALAR_SPACE = h5s.create(h5s.SCALAR)
 _NULL_SPACE = h5s.create(h5s.NULL)
-
-
-class _Attribute(NamedTuple):
-    """An attribute as it will be written."""
-
-    name: bytes
-    types: TypePair
-    space: Any
-    array: Array | None  # None: a null dataspace
-    late: bool = False  # a reference, which can be made only when its target exists
 
 
 class _Recipe(NamedTuple):
     """How a node will be written."""
 
     name: bytes
-    attributes: list[_Attribute]
+    attributes: list[Attribute]
     creation: Any = None  # property list
     types: TypePair | None = None
     space: Any = None
     when: int = 0
+    named: str | None = None  # path of a named type
 
 
 _NOW, _LATER, _DIRECT, _REFERENCES, _CHUNKS, _ALLOCATED, _GATHER = range(7)
@@ -110,7 +110,9 @@ class HDF5Target:
         self.ways: dict[str, Way] = {}
         self._parallel = False
         self._recipes: dict[Any, tuple[TypePair, Any, Any, int]] = {}
-        self._late: list[tuple[Any, _Attribute]] = []
+        self._late: list[tuple[Any, Attribute]] = []
+        self._types: dict[str, Any] = {}
+        self._types_name = b".memdata-types"
         self._references: list[DatasetNode] = []
         self._packing: tuple[DatasetNode, Packer | None] | None = None
         if group is not None:
@@ -130,16 +132,19 @@ class HDF5Target:
         for node in plan.nodes:
             if node.parent is None:
                 attrs = {**node.attrs, **options.extra_attrs}
-                node.recipe = _Recipe(b"/", self._attributes(attrs, node.path, options))
+                node.recipe = _Recipe(b"/", self._attributes(attrs, node, options))
                 continue
             name = check_name(node.name, node.path)
             if isinstance(node, DatasetNode):
                 node.recipe = self._dataset(name, node, options)
-            elif isinstance(node, LinkNode):
+            elif isinstance(node, LinkNode | PointerNode):
                 node.recipe = _Recipe(name, [])
+            elif isinstance(node, TypeNode):
+                node.recipe = self._named_type(name, node, options)
             else:
-                attributes = self._attributes(node.attrs, node.path, options)
-                creation = _group_creation(attributes, self.track_order)
+                track_order = self.track_order or bool(node.creation.get("track_order"))
+                attributes = self._attributes(node.attrs, node, options)
+                creation = _group_creation(attributes, track_order)
                 node.recipe = _Recipe(name, attributes, creation)
         if self.group is not None:
             self.check_room(plan)
@@ -152,43 +157,76 @@ class HDF5Target:
             name = node.recipe.name
             if parent is None or name not in parent:
                 continue
-            there = h5i.get_type(h5py.h5o.open(parent, name))
+            there = _kind_at(parent, name)
             if there == h5i.GROUP and type(node) is GroupNode:
                 taken[id(node)] = h5g.open(parent, name)
                 continue
-            what = "group" if there == h5i.GROUP else "dataset"
+            what = _KINDS.get(there, "link or type")
             if self.replace and there == h5i.DATASET and isinstance(node, DatasetNode):
                 _check_same(node, h5d.open(parent, name))
                 continue
             raise ValueError(f"{node.path}: there is a {what} of this name in the target already")
 
     def _attributes(
-        self, attrs: Mapping[str, Any], path: str, options: Options
-    ) -> list[_Attribute]:
+        self, attrs: Mapping[str, Any], node: Node, options: Options
+    ) -> list[Attribute]:
         if not attrs:
             return []
-        return _encoded(attrs, path, options.convert_attribute_strings)
+        as_read = node.creation.get("attributes", NOTHING) if node.creation else NOTHING
+        return encoded(attrs, node.path, options.convert_attribute_strings, as_read)
+
+    def _named_type(self, name: bytes, node: TypeNode, options: Options) -> _Recipe:
+        kept = node.creation.get("type")
+        try:
+            types = None if kept is None else kept_type(kept, node.dtype)
+            types = types or type_pair(node.dtype)
+        except TypeError as error:
+            raise TypeError(f"{node.path}: {error}") from None
+        return _Recipe(name, self._attributes(node.attrs, node, options), types=types)
 
     def _dataset(self, name: bytes, node: DatasetNode, options: Options) -> _Recipe:
+        tag: list[Attribute] = []
         try:
-            array = node.array
-            if array is not None and node.shape is not None and not self._is_plain(array.dtype):
-                node.array = array = _storable(array, options.convert_dataset_strings)
-                node.dtype = array.dtype
+            if not self._is_plain(node.dtype):
+                tag = self._prepare_elements(node, options)
             types, space, creation, when = self._known_recipe(node)
         except UnicodeEncodeError as error:
             raise ValueError(f"{node.path}: text that is not ASCII: {error}") from None
         except (TypeError, ValueError) as error:
             raise type(error)(f"{node.path}: {error}") from None
-        if node.filters is not NO_FILTERS and creation.get_layout() == h5d.CHUNKED:
+        if creation.get_layout() == h5d.CHUNKED:
             # As the file will have them: they may have been guessed or cut.
             node.filters = node.filters._replace(chunks=tuple(creation.get_chunk()))
-        attributes = self._attributes(node.attrs, node.path, options)
-        if _needs_dense(attributes):
+        attributes = [*self._attributes(node.attrs, node, options), *tag]
+        if needs_dense(attributes):
             creation = creation.copy()
             creation.set_attr_creation_order(h5p.CRT_ORDER_TRACKED)
             creation.set_attr_phase_change(0, 0)
-        return _Recipe(name, attributes, creation, types, space, when)
+        named = node.creation.get("named_type") if node.creation else None
+        recipe = _Recipe(name, attributes, creation, types, space, when, named)
+        if node.stored is not None and when != _REFERENCES:
+            node.copy = chunk_copier(node, recipe)
+        return recipe
+
+    @staticmethod
+    def _prepare_elements(node: DatasetNode, options: Options) -> list[Attribute]:
+        """Bring elements into a type that HDF5 has; returns the tag, where one is needed."""
+        array = node.array
+        if isinstance(array, np.ndarray):
+            node.array = array = _storable(array, options.convert_dataset_strings)
+            node.dtype = array.dtype
+        elif node.shape is None:
+            return []
+        how = tag_of(node.dtype, array)
+        if how is None:
+            return []
+        if how.dtype.kind == "T":
+            if node.part is not None:
+                raise TypeError("distributed text of NumPy's StringDType cannot be saved")
+            assert array is not None
+            node.array = object_array(tagged.pack(array, how))
+            node.dtype = how.storage
+        return encoded({tagged.TAG: how.tag}, node.path, False)
 
     @staticmethod
     def _is_plain(dtype: np.dtype[Any]) -> bool:
@@ -200,44 +238,48 @@ class HDF5Target:
         if node.part is not None or dtype.metadata is not None or not self._is_plain(dtype):
             return self._new_recipe(node)
         in_memory = node.array is not None
+        creation: Any = node.creation
+        if creation:
+            creation = tuple(item for item in creation.items() if item[0] != "attributes")
+        else:
+            creation = ()
         try:
-            key = (dtype, node.shape, node.filters, in_memory)
+            key = (dtype, node.shape, node.filters, in_memory, creation)
             known = self._recipes.get(key)
-        except TypeError:  # filter options may be lists, which have no hash
+        except TypeError:  # filter options and fill values may have no hash
             return self._new_recipe(node)
         if known is None:
             known = self._recipes[key] = self._new_recipe(node)
         return known
 
     def _new_recipe(self, node: DatasetNode) -> tuple[TypePair, Any, Any, int]:
-        dtype, shape = node.dtype, node.shape
-        types = type_pair(dtype)
+        dtype, shape, known = node.dtype, node.shape, node.creation
+        types, within = _types_of(node)
         creation = creation_list()
         if self.track_order:
             creation.set_attr_creation_order(h5p.CRT_ORDER_TRACKED | h5p.CRT_ORDER_INDEXED)
         if shape is None:
+            set_creation(creation, NO_FILTERS, known, (), dtype)
             return types, _NULL_SPACE, creation, _NOW
-        space = h5s.create_simple(shape) if shape else _SCALAR_SPACE
-        filters = node.filters
+        shape = shape[: len(shape) - within]
+        filters = NO_FILTERS if within else wanted_filters(node.filters, known, shape)
+        chunked = bool(shape) and filters != NO_FILTERS
+        space = dataspace(shape, known, chunked) if shape else _SCALAR_SPACE
+        if chunked or known:
+            set_creation(creation, filters, known, shape, dtype)
+        small = _NOW if node.nbytes <= SMALL or within else _LATER
         if references.holds_references(dtype):
             if node.part is not None:
                 raise TypeError("HDF5 references cannot be distributed")
             return types, space, creation, _REFERENCES
-        if shape and (filters != NO_FILTERS):
-            set_filters(creation, filters, shape, dtype)
         if node.part is not None:
             return types, space, creation, self._when_distributed(node, types, space, creation)
-        if shape and (filters != NO_FILTERS):
-            return types, space, creation, _NOW if node.nbytes <= SMALL else _LATER
-        if dtype.hasobject or (node.array is None and node.stored is None):
-            return types, space, creation, _NOW if node.nbytes <= SMALL else _LATER
-        creation.set_fill_time(h5d.FILL_TIME_NEVER)  # every element will be written
-        if node.nbytes <= SMALL:
-            return types, space, creation, _NOW
-        if self.direct and types.file == types.memory:
+        if chunked or dtype.hasobject or (node.array is None and node.stored is None):
+            return types, space, creation, small
+        if small == _LATER and self.direct and types.file == types.memory:
             creation.set_alloc_time(h5d.ALLOC_TIME_EARLY)
             return types, space, creation, _DIRECT
-        return types, space, creation, _LATER
+        return types, space, creation, small
 
     def _when_distributed(
         self, node: DatasetNode, types: TypePair, space: Any, creation: Any
@@ -251,9 +293,9 @@ class HDF5Target:
             if not self._parallel or types.file != types.memory or _needs_fill(space, creation):
                 return _CHUNKS
             when = _ALLOCATED
+            creation.set_fill_time(h5d.FILL_TIME_NEVER)  # every element will be written
         elif types.file != types.memory:
             return _GATHER
-        creation.set_fill_time(h5d.FILL_TIME_NEVER)
         creation.set_alloc_time(h5d.ALLOC_TIME_EARLY)
         return when
 
@@ -262,14 +304,64 @@ class HDF5Target:
     def lay_out(self, plan: Plan) -> list[DatasetNode]:
         """Make everything, and write what is small; see `memdata.formats.tree.Target`."""
         remaining: list[DatasetNode] = []
+        self._commit_types(plan)
         for node in plan.nodes:
             if isinstance(node, DatasetNode):
                 self._make_dataset(node, remaining)
             elif isinstance(node, LinkNode):
                 self._make_link(node)
+            elif isinstance(node, PointerNode):
+                self._make_pointer(node)
+            elif isinstance(node, TypeNode):
+                self._make_type(node)
             else:
                 self._make_group(node)
+        if self._types:
+            self.group.links.unlink(self._types_name)
         return remaining
+
+    def _commit_types(self, plan: Plan) -> None:
+        """Make the named types that datasets use: they may come before them in the plan.
+
+        Until the types get their names they are in a group of their own.
+        """
+        used = {node.recipe.named for node in plan.datasets()} - {None}
+        types = [node for node in plan.nodes if isinstance(node, TypeNode) and node.path in used]
+        self._types = {}
+        if not types:
+            return
+        while self._types_name in self.group:
+            self._types_name += b"-"
+        folder = h5g.create(self.group, self._types_name)
+        for number, node in enumerate(types):
+            made = node.recipe.types.file.copy()
+            made.commit(folder, str(number).encode())
+            self._types[node.path] = made
+
+    def _make_type(self, node: TypeNode) -> None:
+        recipe: _Recipe = node.recipe
+        parent: Any = node.parent
+        assert recipe.types is not None
+        there = self._types.get(node.path)
+        if there is None:
+            there = recipe.types.file.copy()
+            there.commit(parent.place, recipe.name, _link_list(recipe.name))
+        else:
+            h5o.link(there, parent.place, recipe.name, lcpl=_link_list(recipe.name))
+        self._write_attributes(there, recipe.attributes, replace=False)
+
+    def _make_pointer(self, node: PointerNode) -> None:
+        parent: Any = node.parent
+        name, link = node.recipe.name, node.link
+        path = link.path
+        links = parent.place.links
+        if isinstance(link, h5py.ExternalLink):
+            file = os.fsencode(link.filename)
+            links.create_external(name, file, _encoded_path(path), lcpl=_link_list(name))
+            return
+        if path.startswith("/") and self.prefix != "/":
+            path = self.prefix.rstrip("/") + path
+        links.create_soft(name, _encoded_path(path), lcpl=_link_list(name))
 
     def _make_group(self, node: Node) -> None:
         recipe: _Recipe = node.recipe
@@ -304,9 +396,16 @@ class HDF5Target:
         if self.replace and name in parent.place:
             place = h5d.open(parent.place, name)
             when = _when_replaced(place, types, when)
+            node.copy = None
+        elif node.copy is not None and node.copy.whole:
+            place = node.copy.make(parent.place, name, _link_list(name))
         else:
+            file_type = types.file
+            if recipe.named is not None:
+                named = self._types.get(recipe.named)
+                file_type = file_type if named is None or named != file_type else named
             place = h5d.create(
-                parent.place, name, types.file, recipe.space, recipe.creation, _link_list(name)
+                parent.place, name, file_type, recipe.space, recipe.creation, _link_list(name)
             )
         if node.part is not None:
             self.ways[node.path] = _way(place, when)
@@ -328,12 +427,12 @@ class HDF5Target:
         if when != _NOW or node.stored is not None:
             node.place = place
 
-    def _write_attributes(self, place: Any, attributes: list[_Attribute], replace: bool) -> None:
+    def _write_attributes(self, place: Any, attributes: list[Attribute], replace: bool) -> None:
         for attribute in attributes:
             if attribute.late:
                 self._late.append((place, attribute))
             else:
-                _write_attribute(place, attribute, replace)
+                write_attribute(place, attribute, replace)
 
     # Moving
 
@@ -389,7 +488,36 @@ class HDF5Target:
         for place, attribute in self._late:
             assert attribute.array is not None
             data = references.to_file(attribute.array, self.file, self.prefix)
-            _write_attribute(place, attribute._replace(array=data), replace=True)
+            write_attribute(place, attribute._replace(array=data), replace=True)
+
+
+_KINDS = {h5i.GROUP: "group", h5i.DATASET: "dataset"}
+
+
+def _kind_at(parent: Any, name: bytes) -> int:
+    """What stands under a name; -1 for a link that leads nowhere."""
+    try:
+        return int(h5i.get_type(h5o.open(parent, name)))
+    except (KeyError, OSError, RuntimeError):
+        return -1
+
+
+def _encoded_path(path: str) -> bytes:
+    return path.encode("utf-8", "surrogateescape")
+
+
+def _types_of(node: DatasetNode) -> tuple[TypePair, int]:
+    """The types, and how many axes of the array are inside of the type (`h5py` calls it array)."""
+    kept = node.creation.get("type") if node.creation else None
+    if kept is not None:
+        types = kept_type(kept, node.dtype)
+        if types is not None:
+            return types, 0
+        if node.array is not None and node.part is None and node.shape is not None:
+            found = subarray_type(kept, node.dtype, node.shape)
+            if found is not None:
+                return found
+    return type_pair(node.dtype), 0
 
 
 def _check_same(node: DatasetNode, there: Any) -> None:
@@ -456,8 +584,8 @@ def _storable(array: Array, convert_strings: bool) -> Array:
     return object_array(array) if array.dtype.hasobject else array
 
 
-def _group_creation(attributes: list[_Attribute], track_order: bool) -> Any:
-    dense = _needs_dense(attributes)
+def _group_creation(attributes: list[Attribute], track_order: bool) -> Any:
+    dense = needs_dense(attributes)
     if not (dense or track_order):
         return _plain_group_list()
     plist = h5p.create(h5p.GROUP_CREATE)
@@ -478,79 +606,9 @@ def _plain_group_list() -> Any:
 
 
 def needs_dense_root(plan: Plan) -> bool:
-    """Whether the root has attributes that an ordinary object header cannot hold."""
-    return _needs_dense(plan.nodes[0].recipe.attributes)
+    """Whether the root has attributes that an ordinary object header cannot hold, or keeps order.
 
-
-def _needs_dense(attributes: list[_Attribute]) -> bool:
-    return any(item.array is not None and item.array.nbytes > _HEADER_LIMIT for item in attributes)
-
-
-# Attributes
-
-_string_types: TypePair = type_pair(string_dtype())
-_SIMPLE = frozenset({bool, int, float, complex})
-
-
-def _encoded(attrs: Mapping[str, Any], path: str, convert_strings: bool) -> list[_Attribute]:
-    """The attributes as they will be written; raises TypeError naming path and attribute."""
-    result = []
-    for name, value in attrs.items():
-        try:
-            encoded = to_array(value, convert_strings=convert_strings)
-            result.append(_attribute(_attribute_name(name, path), encoded))
-        except RecursionError:
-            raise TypeError(
-                f"{path}: attribute {name!r} holds itself, or too many levels"
-            ) from None
-        except (TypeError, UnicodeError, UnstorableAttribute) as error:
-            raise TypeError(f"{path}: attribute {name!r}: {error}") from None
-    return result
-
-
-def _attribute_name(name: Any, path: str) -> bytes:
-    if type(name) is not str and not isinstance(name, str):
-        raise TypeError("the name of an attribute is a str")
-    if not name or "\0" in name:
-        raise ValueError(f"{path}: {name!r} cannot be the name of an attribute")
-    return name.encode("utf-8", "surrogateescape")
-
-
-def _attribute(name: bytes, value: Any) -> _Attribute:
-    if type(value) is str:
-        # h5py writes variable-length strings from object arrays.
-        array = np.empty((), object)
-        array[()] = value.encode("utf-8", "surrogateescape")
-        return _Attribute(name, _string_types, _SCALAR_SPACE, array)
-    if isinstance(value, h5py.Empty):
-        return _Attribute(name, type_pair(value.dtype), _NULL_SPACE, None)
-    shape = value.shape
-    space = h5s.create_simple(shape) if shape else _SCALAR_SPACE
-    late = value.dtype.hasobject and references.holds_references(value.dtype)
-    return _Attribute(name, type_pair(value.dtype), space, np.asarray(value, order="C"), late)
-
-
-def _write_attribute(place: Any, attribute: _Attribute, replace: bool) -> None:
-    name, types, space, array, _late = attribute
-    if replace and h5a.exists(place, name):
-        h5a.delete(place, name)
-    identifier = h5a.create(place, name, types.file, space)
-    if array is not None and array.size:
-        identifier.write(array, types.memory)
-
-
-def write_attributes(place: Any, attrs: Mapping[str, Any], *, convert_strings: bool) -> None:
-    """Write attributes to an open HDF5 object, replacing those of the same names.
-
-    Raises
-    ------
-    TypeError
-        HDF5 cannot hold a value; nothing has been written then.
+    h5py makes both with ``track_order=True``.
     """
-    path = h5i.get_name(place)
-    encoded = _encoded(attrs, path.decode("utf-8", "replace") if path else "?", convert_strings)
-    file = h5i.get_file_id(place)
-    for attribute in encoded:
-        if attribute.late and attribute.array is not None:
-            attribute = attribute._replace(array=references.to_file(attribute.array, file, "/"))
-        _write_attribute(place, attribute, replace=True)
+    root = plan.nodes[0]
+    return needs_dense(root.recipe.attributes) or bool(root.creation.get("track_order"))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from memdata import _cmemdata
+from memdata import _cmemdata, links
 from memdata.formats import strings
 from memdata.formats.hints import hinted, hinted_file
 from memdata.formats.names import check_name
@@ -22,6 +23,8 @@ from memdata.formats.tree import (
     Options,
     Part,
     Plan,
+    PointerNode,
+    TypeNode,
 )
 
 __all__ = ["MemorySource", "MemoryTarget"]
@@ -53,6 +56,7 @@ class MemorySource:
             attrs = hinted_file(attrs, options.hints)
         root = GroupNode("/", "", None, attrs)
         root.source = self.storage
+        root.creation = self.storage._creation
         plan = Plan("saving", [root])
         seen: dict[int, Node] = {id(self.storage): root}
         paths: set[str] = set()
@@ -65,27 +69,47 @@ class MemorySource:
             for name, child in children:
                 path = "/" + name if parent.parent is None else f"{parent.path}/{name}"
                 check_name(name, path)
+                if links.is_link(child):
+                    if options.keep_links:
+                        plan.nodes.append(PointerNode(path, name, parent, child))
+                        continue
+                    child = self._followed(child, path)
+                    if child is None:
+                        plan.skipped.append((path, "a link that leads out of the tree"))
+                        continue
                 is_group = isinstance(child, storage_type)
-                if not is_group and not isinstance(child, dataset_type):
+                is_type = isinstance(child, links.NamedType)
+                if not is_group and not is_type and not isinstance(child, dataset_type):
                     raise TypeError(
                         f"{path}: neither a group nor a dataset but a {type(child).__name__}"
                     )
                 key = id(child) if is_group else id(child.attrs)
                 known = seen.get(key)
-                if known is not None and key in around:
+                if known is not None and key in around and not options.keep_links:
                     raise ValueError(f"{path}: the group {known.path} holds itself")
+                if is_type and not options.keep_links:
+                    plan.skipped.append((path, "a named type"))
+                    continue
                 if known is not None and not options.selections:
                     plan.nodes.append(LinkNode(path, name, parent, known))
                     continue
                 if is_group:
                     node = GroupNode(path, name, parent, child.attrs)
                     node.source = child
+                    node.creation = child._creation
                     seen[key] = node
                     around.add(key)
                     plan.nodes.append(node)
                     stack.append((node, _children(child, options.sort)))
                     break
+                if is_type:
+                    named = TypeNode(path, name, parent, child.attrs, child.dtype)
+                    named.creation = child._creation
+                    seen[key] = named
+                    plan.nodes.append(named)
+                    continue
                 dataset = _dataset(child, path, name, parent, options, plan)
+                dataset.creation = child._creation
                 paths.add(path)
                 seen[key] = dataset
                 plan.nodes.append(dataset)
@@ -95,11 +119,34 @@ class MemorySource:
         check_used(options.selections, paths)
         return plan
 
+    def _followed(self, link: Any, path: str) -> Any:
+        """The group or dataset that a soft link leads to; None where it leads nowhere."""
+        for _hop in range(_MOST_LINKS):
+            if not links.is_soft(link):
+                return None
+            target = link.path
+            at = posixpath.dirname(path)
+            path = posixpath.normpath(posixpath.join(at, target))
+            found: Any = self.storage
+            for part in path.strip("/").split("/") if path != "/" else ():
+                found = found.get(part) if isinstance(found, _cmemdata._Storage) else None
+            if not links.is_link(found):
+                return found
+            link = found
+        return None
+
+
+#: Soft links that are followed one after the other: as many as HDF5 follows.
+_MOST_LINKS = 16
+
 
 def _children(storage: Any, sort: bool) -> Iterator[tuple[str, Any]]:
-    """The children as they are now: later changes of the tree do not matter."""
+    """The children as they are now: later changes of the tree do not matter.
+
+    Groups whose file kept an order keep it.
+    """
     items = list(storage.items())
-    if sort:
+    if sort and not storage._creation.get("track_order"):
         try:
             items.sort(key=_first)
         except TypeError:  # names that are not str are refused when their turn comes
@@ -253,12 +300,16 @@ class MemoryTarget:
                     place = new_dataset(array, **_packing(node))
             elif isinstance(node, LinkNode):
                 place = node.target.place
-                if isinstance(node.target, DatasetNode):
-                    place = place.view()  # shares data and attributes
+            elif isinstance(node, PointerNode):
+                place = node.link
+            elif isinstance(node, TypeNode):
+                place = links.NamedType(node.dtype)
             else:
                 place = new_storage()
             if node.attrs:
                 place.attrs.update(node.attrs)
+            if node.creation:
+                place._creation.update(node.creation)
             node.place = place
             if node.parent is not None:
                 node.parent.place[node.name] = place
@@ -278,8 +329,13 @@ class MemoryTarget:
     def finish(self, plan: Plan) -> None:
         """Put everything into the tree."""
         root = plan.nodes[0].place
+        for node in plan.nodes:
+            if isinstance(node, LinkNode) and node.target is plan.nodes[0]:
+                assert node.parent is not None
+                node.parent.place[node.name] = self.storage
         self.storage.attrs.update(root.attrs)
-        _merge(root, self.storage)
+        self.storage._creation.update(root._creation)
+        _merge(root, self.storage, set())
 
 
 def _packing(node: DatasetNode) -> dict[str, Any]:
@@ -301,11 +357,16 @@ def _new_array(node: DatasetNode) -> Array:
     return make(shape if node.part is None else node.part.shape(shape), node.dtype)
 
 
-def _merge(source: Any, target: Any) -> None:
+def _merge(source: Any, target: Any, seen: set[int]) -> None:
+    """Put the children of one group into another; groups that both have are merged."""
+    seen.add(id(source))
     for name, child in source.items():
         old = target.get(name)
         if isinstance(old, _cmemdata._Storage) and isinstance(child, _cmemdata._Storage):
+            if id(child) in seen:
+                continue  # a link back
             old.attrs.update(child.attrs)
-            _merge(child, old)
+            old._creation.update(child._creation)
+            _merge(child, old, seen)
         else:
             target[name] = child

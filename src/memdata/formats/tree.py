@@ -11,7 +11,8 @@ A new format is one module with a source and a target; see `Source` and `Target`
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -19,8 +20,10 @@ import numpy as np
 from memdata.threads import thread_count
 
 __all__ = [
+    "NOTHING",
     "NO_FILTERS",
     "SMALL",
+    "Copier",
     "DatasetNode",
     "Filters",
     "GroupNode",
@@ -29,14 +32,19 @@ __all__ = [
     "Options",
     "Part",
     "Plan",
+    "PointerNode",
     "Source",
     "StoredData",
     "Target",
+    "TypeNode",
     "rows_together",
 ]
 
 Array = np.ndarray[Any, Any]
 Shape = tuple[int, ...]
+
+#: What a file knows of how a node is made, where it says nothing special.
+NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 #: Datasets of at most so many bytes are read and written together with their header.
 SMALL = 1 << 16
@@ -71,6 +79,21 @@ class StoredData(Protocol):
 
     def extent(self) -> tuple[int, int] | None:
         """Descriptor and offset, where the bytes lie in one piece as memory holds them."""
+
+
+class Copier(Protocol):
+    """Copies packed elements from one file into another.
+
+    With `whole`, the dataset itself is made by it: nobody here can read what is packed.
+    """
+
+    whole: bool
+
+    def make(self, parent: Any, name: bytes, link: Any) -> Any:
+        """Make the dataset, with its elements but without attributes."""
+
+    def run(self, place: Any, advance: Callable[[int], object]) -> None:
+        """Copy the elements into a dataset that has been made; tells how many bytes."""
 
 
 class Part(NamedTuple):
@@ -110,6 +133,9 @@ class GroupNode:
         None for the root.
     attrs : dict
         The attributes as memory holds them.
+    creation : mapping
+        What files know and memory does not need, in the words of h5py's ``create_dataset``; see
+        `memdata.formats.hdf5_creation`.
     source : object
         What the node was made from.
     recipe : object
@@ -118,13 +144,14 @@ class GroupNode:
         Where the target stored it; made while laying out.
     """
 
-    __slots__ = ("attrs", "name", "parent", "path", "place", "recipe", "source")
+    __slots__ = ("attrs", "creation", "name", "parent", "path", "place", "recipe", "source")
 
     def __init__(self, path: str, name: str, parent: GroupNode | None, attrs: Any) -> None:
         self.path = path
         self.name = name
         self.parent = parent
         self.attrs = attrs
+        self.creation: Mapping[str, Any] = NOTHING
         self.source: Any = None
         self.recipe: Any = None
         self.place: Any = None
@@ -151,9 +178,11 @@ class DatasetNode(GroupNode):
         still the whole. None: every rank has it all.
     selected : (index, shape) or None
         The selection that `shape` is a result of, and the shape that it selects from.
+    copy : Copier or None
+        How the elements get from one file into another as they are, where source and target can.
     """
 
-    __slots__ = ("array", "dtype", "filters", "part", "selected", "shape", "stored")
+    __slots__ = ("array", "copy", "dtype", "filters", "part", "selected", "shape", "stored")
 
     def __init__(
         self,
@@ -173,6 +202,7 @@ class DatasetNode(GroupNode):
         self.stored: StoredData | None = None
         self.part: Part | None = None
         self.selected: tuple[Any, Shape] | None = None
+        self.copy: Copier | None = None
 
     @property
     def moved(self) -> int:
@@ -200,6 +230,40 @@ class LinkNode(GroupNode):
     def __init__(self, path: str, name: str, parent: GroupNode, target: GroupNode) -> None:
         super().__init__(path, name, parent, None)
         self.target = target
+
+
+class PointerNode(GroupNode):
+    """A name that stands for a path, or for one in another file: a soft or external link.
+
+    Attributes
+    ----------
+    link : h5py.SoftLink or h5py.ExternalLink
+        Where it leads. Absolute paths start at the root of what is loaded, saved or copied.
+    """
+
+    __slots__ = ("link",)
+
+    def __init__(self, path: str, name: str, parent: GroupNode, link: Any) -> None:
+        super().__init__(path, name, parent, None)
+        self.link = link
+
+
+class TypeNode(GroupNode):
+    """A named type.
+
+    Attributes
+    ----------
+    dtype : numpy.dtype
+        The type in memory; how the file has it is ``creation["type"]``.
+    """
+
+    __slots__ = ("dtype",)
+
+    def __init__(
+        self, path: str, name: str, parent: GroupNode, attrs: Any, dtype: np.dtype[Any]
+    ) -> None:
+        super().__init__(path, name, parent, attrs)
+        self.dtype = dtype
 
 
 Node = GroupNode
@@ -238,6 +302,9 @@ class Options:
     `comm` is the communicator of a job that several ranks do together, else None; `hints` says
     whether a save writes which datasets are distributed (None: the attributes stay as they are);
     `mover` how the parts of distributed datasets get there (see `memdata.transfer.mpio`).
+    `strict` makes parts that cannot be loaded an error; `max_bytes` is how much a load may
+    allocate, for datasets and attributes together, and the size of the largest chunk.
+    `keep_links` says that the target has links: else soft and external ones are followed.
     """
 
     __slots__ = (
@@ -246,10 +313,13 @@ class Options:
         "convert_dataset_strings",
         "extra_attrs",
         "hints",
+        "keep_links",
+        "max_bytes",
         "mover",
         "selections",
         "skip_distributed",
         "sort",
+        "strict",
     )
 
     def __init__(
@@ -264,6 +334,9 @@ class Options:
         comm: Any = None,
         hints: bool | None = None,
         mover: str | None = None,
+        strict: bool = False,
+        max_bytes: int | None = None,
+        keep_links: bool = False,
     ) -> None:
         self.convert_dataset_strings = convert_dataset_strings
         self.convert_attribute_strings = convert_attribute_strings
@@ -274,6 +347,9 @@ class Options:
         self.comm = comm
         self.hints = hints
         self.mover = mover
+        self.strict = strict
+        self.max_bytes = max_bytes
+        self.keep_links = keep_links
 
 
 class Plan:
@@ -296,6 +372,12 @@ class Plan:
         self.nodes = nodes
         self.skipped: list[tuple[str, str]] = []
         self.distributed: list[str] = []
+
+    def what_is_missing(self) -> str:
+        """What is left out and why, a line each."""
+        lines = "".join(f"\n  {path}: {reason}" for path, reason in self.skipped[:50])
+        more = len(self.skipped) - 50
+        return f"{lines}\n  and {more} more" if more > 0 else lines
 
     def datasets(self) -> Iterable[DatasetNode]:
         """The datasets in order."""

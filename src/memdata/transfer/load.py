@@ -106,6 +106,7 @@ def load_file(
         convert_dataset_strings=convert_dataset_strings,
         convert_attribute_strings=convert_attribute_strings,
         mover=mover,
+        keep_links=True,
     )
     opener = opener_of_file(name, chosen, open_kw)
     hdf5 = chosen is not fileformats.Zarr
@@ -166,6 +167,7 @@ def load_group(
         convert_dataset_strings=convert_dataset_strings,
         convert_attribute_strings=convert_attribute_strings,
         mover=mover,
+        keep_links=True,
     )
     opened = source_of_group(source)
     job = Job(
@@ -342,7 +344,7 @@ def _cuts(plan: Plan, job: Job) -> dict[str, Cut]:
 
 
 def _in_plain_chunks(node: DatasetNode) -> bool:
-    from memdata.formats.hdf5_read import StoredHDF5
+    from memdata.formats.hdf5_stored import StoredHDF5
 
     return isinstance(node.stored, StoredHDF5) and node.stored.in_plain_chunks()
 
@@ -442,8 +444,5 @@ def report_skipped(plan: Plan, name: str) -> None:
     """One warning that lists what could not be loaded."""
     if not plan.skipped:
         return
-    lines = "".join(f"\n  {path}: {reason}" for path, reason in plan.skipped[:50])
-    more = len(plan.skipped) - 50
-    if more > 0:
-        lines += f"\n  and {more} more"
-    warnings.warn(f"{name}: not everything was loaded:{lines}", UserWarning, stacklevel=5)
+    missing = plan.what_is_missing()
+    warnings.warn(f"{name}: not everything was loaded:{missing}", UserWarning, stacklevel=5)

@@ -137,6 +137,9 @@ def read_into(node: DatasetNode, progress: Progress) -> None:
 
 def transfer_rows(node: DatasetNode, target: Target, progress: Progress) -> None:
     """Write a dataset's elements through the target, from memory or from another file."""
+    if node.copy is not None:
+        node.copy.run(node.place, progress.advance)
+        return
     shape, array, stored = node.shape, node.array, node.stored
     if not shape:
         if array is None and stored is not None:

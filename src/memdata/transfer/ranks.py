@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from memdata import collective
-from memdata.formats.tree import DatasetNode, GroupNode, LinkNode, Node, Plan
+from memdata.formats.tree import (
+    DatasetNode,
+    GroupNode,
+    LinkNode,
+    Node,
+    Plan,
+    PointerNode,
+    TypeNode,
+)
 
 if TYPE_CHECKING:
     from memdata.progress import ProgressLike
@@ -122,6 +130,11 @@ def plan_facts(plan: Plan) -> dict[str, Any]:
             facts[node.path] = ("dataset", node.shape, described(node.dtype), axis, filters)
         elif isinstance(node, LinkNode):
             facts[node.path] = ("link", node.target.path)
+        elif isinstance(node, PointerNode):
+            link = node.link
+            facts[node.path] = (type(link).__name__, getattr(link, "filename", ""), link.path)
+        elif isinstance(node, TypeNode):
+            facts[node.path] = ("type", described(node.dtype))
         else:
             facts[node.path] = "group"
     return facts
@@ -170,12 +183,16 @@ def _records(plan: Plan) -> list[tuple[Any, ...]]:
     for node in plan.nodes:
         place = (node.path, node.name, number.get(id(node.parent)))
         if isinstance(node, DatasetNode):
-            what = (node.attrs, node.shape, node.dtype, tuple(node.filters))
+            what = (node.attrs, dict(node.creation), node.shape, node.dtype, tuple(node.filters))
             records.append((*place, "dataset", *what, node.array, node.selected))
         elif isinstance(node, LinkNode):
             records.append((*place, "link", number[id(node.target)]))
+        elif isinstance(node, PointerNode):
+            records.append((*place, "pointer", node.link))
+        elif isinstance(node, TypeNode):
+            records.append((*place, "type", node.attrs, dict(node.creation), node.dtype))
         else:
-            records.append((*place, "group", node.attrs))
+            records.append((*place, "group", node.attrs, dict(node.creation)))
     return records
 
 
@@ -186,14 +203,23 @@ def _plan_of(records: list[tuple[Any, ...]]) -> Plan:
     for path, name, above, kind, *rest in records:
         parent = None if above is None else nodes[above]
         if kind == "dataset":
-            attrs, shape, dtype, filters, array, selected = rest
+            attrs, creation, shape, dtype, filters, array, selected = rest
             chosen = Filters(*filters) if any(filters) else NO_FILTERS
             node = DatasetNode(path, name, parent, attrs, shape, dtype, chosen)
-            node.array, node.selected = array, selected
+            node.array, node.selected, node.creation = array, selected, creation
             nodes.append(node)
         elif kind == "link":
             assert parent is not None
             nodes.append(LinkNode(path, name, parent, nodes[rest[0]]))
+        elif kind == "pointer":
+            assert parent is not None
+            nodes.append(PointerNode(path, name, parent, rest[0]))
         else:
-            nodes.append(GroupNode(path, name, parent, rest[0]))
+            if kind == "type":
+                assert parent is not None
+                other: Node = TypeNode(path, name, parent, rest[0], rest[2])
+            else:
+                other = GroupNode(path, name, parent, rest[0])
+            other.creation = rest[1]
+            nodes.append(other)
     return Plan("loading", nodes)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from memdata import fileformats, mpitools
+from memdata.formats import is_zarr
 from memdata.formats.selections import normalised
 from memdata.formats.tree import Options, Plan, Source, Target
 from memdata.locking import AtomicFile, durable_by_default
@@ -115,6 +116,7 @@ def save_file(
     together = comm is not None and bool(getattr(source, "distributed", True))
     ranks = Ranks(comm if together else None)
     options.comm = ranks.comm
+    options.keep_links = chosen is not fileformats.Zarr
     if together or getattr(source, "distributed", False):
         options.hints = bool(hints)
     save_source(_source_of(source), name, mode, chosen, options, ranks, durable, progress, open_kw)
@@ -469,6 +471,7 @@ def write_group(
         convert_dataset_strings=convert_dataset_strings,
         convert_attribute_strings=convert_attribute_strings,
         skip_distributed=skip_distributed,
+        keep_links=not is_zarr(target),
     )
     plan = _source_of(source).plan(options)
     writer = target_of_group(target)

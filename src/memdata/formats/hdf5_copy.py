@@ -1,0 +1,83 @@
+"""Copying datasets from one HDF5 file into another without unpacking them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from h5py import h5d, h5g, h5i, h5o, h5p
+
+from memdata.formats.hdf5_filters import available
+from memdata.formats.hdf5_stored import StoredHDF5
+
+if TYPE_CHECKING:
+    from memdata.formats.tree import DatasetNode
+
+__all__ = ["ChunkCopier", "chunk_copier"]
+
+
+class ChunkCopier:
+    """Copies the packed chunks of a dataset; see `memdata.formats.tree.Copier`.
+
+    Parameters
+    ----------
+    source : h5py.h5d.DatasetID
+        The dataset.
+    nbytes : int
+        Size of the elements in memory, for progress.
+    whole : bool
+        A filter is not installed, so that only HDF5's own copy of the whole dataset is possible.
+    """
+
+    def __init__(self, source: Any, nbytes: int, whole: bool) -> None:
+        self.source = source
+        self.nbytes = nbytes
+        self.whole = whole
+
+    def make(self, parent: Any, name: bytes, link: Any) -> Any:
+        """Let HDF5 copy the dataset; its attributes are written afterwards, as all others."""
+        options = h5p.create(h5p.OBJECT_COPY)
+        options.set_copy_object(h5o.COPY_WITHOUT_ATTR_FLAG)
+        path = h5i.get_name(self.source)
+        root = h5g.open(h5i.get_file_id(self.source), b"/")
+        h5o.copy(root, path, parent, name, options, link)
+        return h5d.open(parent, name)
+
+    def run(self, place: Any, advance: Callable[[int], object]) -> None:
+        """Copy chunk by chunk; those that were never written stay so."""
+        count = 0 if self.whole else self.source.get_num_chunks()
+        done = 0
+        for index in range(count):
+            info = self.source.get_chunk_info(index)
+            mask, content = self.source.read_direct_chunk(info.chunk_offset)
+            place.write_direct_chunk(info.chunk_offset, content, mask)
+            advance((index + 1) * self.nbytes // count - done)
+            done = (index + 1) * self.nbytes // count
+        advance(self.nbytes - done)
+
+
+def chunk_copier(node: DatasetNode, recipe: Any) -> ChunkCopier | None:
+    """How the chunks of a dataset are copied; None where they have to be unpacked.
+
+    Packed chunks can be copied where the dataset in the target has the type, shape, chunks and
+    filters of the one in the source.
+    """
+    if not isinstance(node.stored, StoredHDF5) or node.part is not None:
+        return None
+    source = node.stored.packed()
+    if source is None:
+        return None
+    plist, wanted = source.get_create_plist(), recipe.creation
+    pipeline = [plist.get_filter(index) for index in range(plist.get_nfilters())]
+    if not all(available(code) for code, *_rest in pipeline):
+        return ChunkCopier(source, node.nbytes, whole=True)
+    if not pipeline or wanted.get_layout() != h5d.CHUNKED:
+        return None
+    codes = [wanted.get_filter(index)[0] for index in range(wanted.get_nfilters())]
+    same = (
+        wanted.get_chunk() == plist.get_chunk()
+        and codes == [code for code, *_rest in pipeline]
+        and recipe.space.get_simple_extent_dims() == source.get_space().get_simple_extent_dims()
+        and recipe.types.file == source.get_type()
+    )
+    return ChunkCopier(source, node.nbytes, whole=False) if same else None

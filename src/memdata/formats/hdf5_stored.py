@@ -1,0 +1,262 @@
+"""The elements of HDF5 datasets, whole or selected, in pieces."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from h5py import h5d, h5i, h5s
+
+from memdata.formats import references, strings, tagged
+from memdata.formats.hdf5_tiles import ChunkedTiles, PlainTiles
+from memdata.formats.regions import Region, whole_region
+from memdata.formats.selections import Run, Selection
+from memdata.formats.tree import rows_together
+
+if TYPE_CHECKING:
+    from memdata.formats.hdf5_read import HDF5Source
+    from memdata.formats.hdf5_types import KnownType
+    from memdata.formats.tree import DatasetNode
+
+__all__ = ["StoredHDF5"]
+
+Array = np.ndarray[Any, Any]
+
+
+class StoredHDF5:
+    """The elements of an HDF5 dataset; see `memdata.formats.tree.StoredData`."""
+
+    __slots__ = (
+        "_base",
+        "_convert",
+        "_dataset",
+        "_known",
+        "_path",
+        "_selection",
+        "_source",
+        "_space_shape",
+        "_text",
+        "_tiles",
+        "chunks",
+        "dtype",
+        "file_name",
+        "shape",
+    )
+
+    def __init__(
+        self,
+        source: HDF5Source,
+        dataset: Any,
+        known: KnownType,
+        space_shape: tuple[int, ...],
+        selection: Selection | None,
+        node: DatasetNode,
+        convert: bool,
+        text: tuple[np.dtype[Any], str] | None = None,
+    ) -> None:
+        self._source = source
+        self.file_name = source.file_name
+        self._dataset = dataset
+        self._known = known
+        self._space_shape = space_shape
+        self._selection = selection
+        self._path = node.path
+        self._tiles: tuple[ChunkedTiles | None] | None = None
+        self.shape = node.shape or ()
+        self.chunks = node.filters.chunks
+        self._base = node.dtype
+        self._convert = convert and (strings.has_bytes(self._base) or self._base.hasobject)
+        self.dtype = strings.unicode_dtype(self._base) if self._convert else self._base
+        self._text = text  # NumPy's text, and its tag
+        if text is not None:
+            self._convert, self.dtype = False, text[0]
+
+    def piece_rows(self) -> int:
+        """Rows of about 16 MiB, whole chunks."""
+        if not self.shape or not self.shape[0]:
+            return 1
+        if self._selection is not None and (
+            self._selection.region is not None or not _by_rows(self._selection)
+        ):
+            return self.shape[0]
+        row = self.dtype.itemsize * math.prod(self.shape[1:])
+        chunks = self.chunks
+        if chunks is not None:  # arrays in an array are not cut
+            chunks += self.shape[len(chunks) :]
+        return rows_together(self.shape, row, chunks)
+
+    def packed(self) -> Any:
+        """The dataset, if its chunks can be copied as they are; else None."""
+        if self.chunks is None or self._selection is not None or self._convert:
+            return None
+        return None if self._text is not None or self._base.hasobject else self._dataset
+
+    def extent(self) -> tuple[int, int] | None:
+        """Descriptor and offset of the elements; see `memdata.formats.tree.StoredData`."""
+        if self._selection is not None or self._convert:
+            return None
+        return self._extent()
+
+    def _extent(self) -> tuple[int, int] | None:
+        """Where the bytes of all elements lie, whatever is selected or converted."""
+        source = self._source
+        if source._descriptor is None or not self._known.same or self.chunks is not None:
+            return None
+        dataset = self._dataset
+        points = dataset.get_space().get_simple_extent_npoints()
+        if dataset.get_storage_size() != points * self._known.dtype.itemsize:
+            return None  # nothing was ever written: the fill value stands for it
+        plist = dataset.get_create_plist()
+        if plist.get_layout() != h5d.CONTIGUOUS or plist.get_external_count():
+            return None
+        if self._elsewhere():
+            return None
+        offset: int | None = dataset.get_offset()
+        return None if offset is None else (source._descriptor, offset)
+
+    def _elsewhere(self) -> bool:
+        """Whether the dataset is in another file, behind an external link."""
+        return bool(h5i.get_file_id(self._dataset).fileno != self._source.file.fileno)
+
+    def _tiles_for(self, region: Region | None) -> ChunkedTiles | PlainTiles | None:
+        """What reads a region past HDF5; None where HDF5 has to."""
+        if not self._known.same or not self._space_shape:
+            return None
+        if self.chunks is not None:
+            if self._tiles is None:
+                own = not self._source._user_block and not self._elsewhere()
+                descriptor = self._source._descriptor if own else None
+                found = ChunkedTiles.of(self._dataset, self._known.dtype, descriptor)
+                self._tiles = (found,)
+            return self._tiles[0]
+        extent = None if region is None else self._extent()
+        if extent is None or region is None:
+            return None
+        return PlainTiles(self._space_shape, self._known.dtype, *extent, region)
+
+    def in_plain_chunks(self) -> bool:
+        """Whether all elements lie in unfiltered chunks of this file, as they are in memory."""
+        source, dataset = self._source, self._dataset
+        if source._descriptor is None or self._selection is not None or self._convert:
+            return False
+        plist = dataset.get_create_plist()
+        if plist.get_layout() != h5d.CHUNKED or plist.get_nfilters() or not self._known.same:
+            return False
+        return not self._elsewhere()
+
+    def read_rows(self, start: int, stop: int, out: Array) -> None:
+        """Read a part along the first axis into `out`; all of it for a scalar."""
+        try:
+            if self._convert:
+                raw = np.empty(out.shape, self._base)
+                self._read_raw(start, stop, raw)
+                out[...] = self._converted(raw)
+            elif self._text is not None:
+                raw = np.empty(out.shape, self._base)
+                self._read_raw(start, stop, raw)
+                out[...] = tagged.unpack(raw, *self._text)
+            else:
+                self._read_raw(start, stop, out)
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{self._path}: bytes that are not text: {error}") from None
+        except (OSError, RuntimeError) as error:
+            raise OSError(f"{self._source.file_name}: cannot read {self._path}: {error}") from error
+
+    def _converted(self, raw: Array) -> Array:
+        result = strings.to_unicode(raw) if strings.has_bytes(raw.dtype) else raw
+        return strings.decode_objects(result) if result.dtype.hasobject else result
+
+    def _read_raw(self, start: int, stop: int, out: Array) -> None:
+        if not out.size:
+            return
+        if out.dtype.hasobject:
+            out.fill(0) if out.dtype.names is None else out.__setitem__(
+                ..., np.zeros((), out.dtype)
+            )
+        if self._read_tiles(start, stop, out):
+            pass
+        elif self._selection is not None:
+            _read_selection(self._dataset, self._known, self._selection, out, start, stop)
+        elif not self._space_shape or (start == 0 and stop == self._space_shape[0]):
+            self._dataset.read(h5s.ALL, h5s.ALL, out, self._known.memory)
+        else:
+            rest = self._space_shape[1:]
+            space = self._dataset.get_space()
+            space.select_hyperslab((start,) + (0,) * len(rest), (stop - start, *rest))
+            memory = h5s.create_simple((stop - start, *rest))
+            self._dataset.read(memory, space, out, self._known.memory)
+        if references.holds_references(out.dtype):
+            file = h5i.get_file_id(self._dataset)
+            out[...] = references.from_file(out, file, self._source.prefix)
+
+    def _read_tiles(self, start: int, stop: int, out: Array) -> bool:
+        """Read past HDF5, tile by tile; False where that cannot be."""
+        selection = self._selection
+        if selection is None:
+            if self.chunks is None or not self._space_shape:
+                return False
+            region: Region | None = whole_region(self._space_shape, start, stop)
+        else:
+            region = selection.region
+        everything = region is None
+        if everything:
+            region = whole_region(self._space_shape, 0, self._space_shape[0])
+        tiles = self._tiles_for(region)
+        if tiles is None or region is None:
+            return False
+        if not everything:
+            tiles.read(region, out)
+            return True
+        assert selection is not None
+        base, inner = self._known.dtype.subdtype or (self._known.dtype, ())
+        cover = np.empty(self._space_shape + inner, base)
+        tiles.read(region, cover)
+        out[...] = cover[selection.index]
+        return True
+
+
+def _by_rows(selection: Selection) -> bool:
+    """Whether parts of the result along its first axis can be read one by one."""
+    return selection.rest is None and len(selection.runs[0]) == 1
+
+
+def _read_selection(
+    dataset: Any, known: KnownType, selection: Selection, out: Array, start: int, stop: int
+) -> None:
+    """Read the cover of a selection, and pick the result from it."""
+    if selection.rest is None:
+        runs = selection.runs
+        if _by_rows(selection):
+            first = runs[0][0]
+            part = Run(first.start + start * first.step, first.step, stop - start)
+            runs = ([part], *runs[1:])
+        _read_runs(dataset, known, runs, out)
+        return
+    base, inner = known.dtype.subdtype or (known.dtype, ())
+    cover = np.zeros(selection.cover + inner, base)
+    _read_runs(dataset, known, selection.runs, cover)
+    out[...] = cover[selection.rest]
+
+
+def _read_runs(dataset: Any, known: KnownType, runs: tuple[list[Any], ...], out: Array) -> None:
+    """Read regular pieces; along at most one axis there are several."""
+    if not out.size:
+        return
+    split = next((axis for axis, parts in enumerate(runs) if len(parts) > 1), 0)
+    offset = 0
+    space = dataset.get_space()
+    for run in runs[split]:
+        block = [run if axis == split else parts[0] for axis, parts in enumerate(runs)]
+        shape = tuple(part.length for part in block)
+        space.select_hyperslab(
+            tuple(part.start for part in block), shape, tuple(part.step for part in block)
+        )
+        if len(runs[split]) == 1:
+            dataset.read(h5s.create_simple(shape), space, out, known.memory)
+            return
+        memory = h5s.create_simple(tuple(sum(part.length for part in parts) for parts in runs))
+        begin = tuple(offset if axis == split else 0 for axis in range(len(runs)))
+        memory.select_hyperslab(begin, shape)
+        dataset.read(memory, space, out, known.memory)
+        offset += run.length
