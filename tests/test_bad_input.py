@@ -74,7 +74,6 @@ NAMES = rows(
     ("delete an int", lambda t: t.__delitem__(5), TypeError, ("int", "str")),
     ("delete empty", lambda t: t.__delitem__(""), KeyError),
     ("delete the root", lambda t: t.__delitem__("/"), (KeyError, ValueError), ("/",)),
-    ("set an item", lambda t: t.__setitem__("x", 1), TypeError),
     ("group empty", lambda t: t.create_group(""), ValueError, ("empty|''",)),
     ("group root", lambda t: t.create_group("/"), ValueError, ("/",)),
     ("group NUL", lambda t: t.create_group("a\0b"), ValueError, (r"a\\x00b", "(?i)nul")),
