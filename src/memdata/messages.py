@@ -15,7 +15,7 @@ import numpy as np
 from memdata._cmemdata import copy_blocks
 from memdata.blocks import Moves, as_block
 from memdata.sharing import PeerStoppedError
-from memdata.waiting import TAG, TAG_STOP, abandon, wait
+from memdata.waiting import TAG_DATA, TAG_STOP, RankTimeoutError, abandon, wait
 
 if TYPE_CHECKING:
     from memdata.private import Private
@@ -116,7 +116,8 @@ def move_by_messages(kept: Private, moves: Moves, budget: int, what: str) -> Non
     except BaseException as error:
         # MPI may still read and write the arrays and buffers of what is under way.
         abandon([request for pair in under_way for request in pair.requests])
-        if not isinstance(error, PeerStoppedError):
+        # Those who wait in vain for the same rank as this one find that out by themselves.
+        if not isinstance(error, PeerStoppedError | RankTimeoutError):
             _say_stop(comm)
         raise
 
@@ -125,7 +126,7 @@ def _say_stop(comm: Any) -> None:
     """Free the ranks that wait for this one. Nobody receives the message: it is only seen."""
     nothing = np.zeros(1, np.uint8)
     stops = [comm.Isend(nothing, peer, TAG_STOP) for peer in range(comm.size) if peer != comm.rank]
-    abandon([*stops], cancel=False)
+    abandon(stops)
 
 
 def _cut(block: Array | None, piece: tuple[slice, ...]) -> Array | None:
@@ -177,7 +178,7 @@ class _Pair:
         if not target.flags.c_contiguous:
             buffer = buffers.take(target)
             self._buffer, self._target = buffer, target
-        self.requests.append(comm.Irecv(_bytes(buffer), source, TAG))
+        self.requests.append(comm.Irecv(_bytes(buffer), source, TAG_DATA))
         self._peers.append(source)
 
     def send(self, comm: Any, piece: Array | None, to: int, buffers: _Buffers) -> None:
@@ -187,7 +188,7 @@ class _Pair:
             buffer = buffers.take(piece)
             copy_blocks([buffer], [piece])
             piece = buffer
-        self.requests.append(comm.Isend(_bytes(piece), to, TAG))
+        self.requests.append(comm.Isend(_bytes(piece), to, TAG_DATA))
         self._peers.append(to)
 
     def end(self, comm: Any, what: str, look: Callable[[], None]) -> None:

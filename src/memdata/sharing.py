@@ -32,7 +32,7 @@ import numpy as np
 from memdata import calls, interrupt
 from memdata._cmemdata import copy_blocks, counter_post, counter_wait
 from memdata.blocks import Moves, as_block
-from memdata.waiting import late, time_limit
+from memdata.waiting import RankTimeoutError, late, time_limit
 
 __all__ = ["LEAST", "STAGING", "PeerStoppedError", "Staging", "make_staging", "move_shared"]
 
@@ -193,6 +193,8 @@ def move_shared(staging: Staging, moves: Moves, comm: Any, what: str) -> None:
     try:
         for piece in moves.pieces(staging.piece_bytes):
             _move_round(staging, moves, piece, comm, what)
+    except RankTimeoutError:
+        raise  # those who wait in vain for the same rank find that out by themselves
     except BaseException:
         staging.give_up()
         raise

@@ -18,6 +18,7 @@ from memdata import interrupt
 
 __all__ = [
     "TAG",
+    "TAG_DATA",
     "TAG_STOP",
     "RankTimeoutError",
     "abandon",
@@ -30,8 +31,11 @@ __all__ = [
 #: Messages from one rank to another; MPI promises tags up to 32767.
 TAG = 27956
 
+#: Elements on their way; what is left of them after a failure never meets what is said about it.
+TAG_DATA = TAG + 1
+
 #: The message "I have stopped".
-TAG_STOP = TAG + 1
+TAG_STOP = TAG + 2
 
 #: So long a rank that was interrupted waits for the others, to end together with them (seconds).
 GRACE = 1.0
@@ -99,7 +103,7 @@ def wait(
                 _wait_long(requests[at:], peers[at:], comm, what, look)
                 return
     except BaseException:
-        abandon(requests, cancel=bool(peers))
+        abandon(requests)
         raise
 
 
@@ -146,19 +150,12 @@ def late(comm: Any, what: str, limit: float, missing: Sequence[int]) -> RankTime
     )
 
 
-def abandon(requests: Sequence[Any], *, cancel: bool = True) -> None:
+def abandon(requests: Sequence[Any]) -> None:
     """Stop waiting for requests. MPI may still read or write the buffers: they must live on.
 
-    Parameters
-    ----------
-    requests : sequence of mpi4py.MPI.Request
-        Some may be done.
-    cancel : bool
-        Whether they are messages from one rank to another: others cannot be cancelled.
+    Requests of collective calls cannot be cancelled, and cancelling messages that are under way
+    brings some MPI libraries down.
     """
-    for request in requests:
-        if request and cancel:
-            request.Cancel()
     _abandoned.extend(requests)
 
 
