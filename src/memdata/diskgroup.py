@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
+import numpy as np
+
 from memdata._cmemdata import MemDatasetDistributed, check_new_path
 from memdata.fileformats import HDF5, FileFormat, check_file_format
 from memdata.group import FileName, MemGroup, _BaseGroup
@@ -240,7 +242,8 @@ class MemDiskGroup(_BaseGroup):
         Raises
         ------
         ValueError
-            Selections that the class does not know, or together with `ondisk`.
+            Selections that the class does not know, together with `ondisk`, or lists along
+            several axes of one dataset.
 
         Examples
         --------
@@ -319,6 +322,14 @@ class MemDiskGroup(_BaseGroup):
             raise ValueError(f"{cls.__name__} cannot select along {_axes(sel_args)}")
         from memdata.formats.selections import IfThere
 
+        for path, index in selections.items():
+            # NumPy pairs the lists; what is selected along one axis has nothing to do with another.
+            parts = index if isinstance(index, tuple) else ()
+            if sum(np.ndim(part) > 0 for part in parts if not isinstance(part, slice)) > 1:
+                raise ValueError(
+                    f"{path}: lists along several axes ({_axes(sel_args)}) select point by point; "
+                    "take slices, or select along one axis after loading"
+                )
         return IfThere(selections)
 
     @classmethod
