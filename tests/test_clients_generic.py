@@ -362,7 +362,7 @@ def test_a_container_around_part_of_another(tmp_path):
 
 def test_lists_along_several_axes_are_refused_rather_than_paired(tmp_path):
     numbered_stream().save(tmp_path / "x.h5")
-    with pytest.raises(ValueError, match="/vis.*'freq', 'time'"):
+    with pytest.raises(ValueError, match=r"/vis.*'freq', 'time'"):
         TimeStream.from_file(tmp_path / "x.h5", freq_sel=[1, 3], time_sel=np.array([0, 4]))
     part = TimeStream.from_file(tmp_path / "x.h5", freq_sel=[1, 3], time_sel=slice(0, 5, 4))
     assert part.vis.shape == (2, 3, 2)

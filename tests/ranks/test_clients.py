@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import gc
 import pickle
+import weakref
 
 import h5py
 import numpy as np
@@ -140,6 +142,47 @@ class TestContainers:
         assert attributes == {"telescope": {"name": "small", "dishes": [1, 2]}}
 
 
+class TestMemory:
+    """Nothing but reference counts frees a container, also after all that communicates."""
+
+    @pytest.fixture(autouse=True)
+    def _no_gc(self):
+        gc.collect()
+        gc.disable()
+        yield
+        gc.enable()
+
+    def test_is_freed_with_the_last_name(self, comm):
+        stream = numbered_stream(*SHAPE, distributed=True, comm=comm)
+        watches = [weakref.ref(stream), weakref.ref(stream._data)]
+        watches += [weakref.ref(stream[name].data) for name in ("vis", "weight")]
+        stream.redistribute("time")
+        assert [watch() is None for watch in watches] == [False, False, True, True]
+        watches += [weakref.ref(stream[name].data) for name in ("vis", "weight")]
+        stream.vis[:].allgather()
+        stream.copy().redistribute("prod")
+        del stream
+        assert not any(watch() is not None for watch in watches)
+
+    def test_is_freed_after_files(self, stream, comm, tmp_path):
+        stream.save(tmp_path / "x.h5")
+        loaded = TimeStream.from_file(tmp_path / "x.h5", distributed=True, comm=stream.comm)
+        watches = [weakref.ref(loaded), weakref.ref(loaded.vis.data)]
+        del loaded
+        assert not any(watch() is not None for watch in watches)
+
+    def test_is_freed_when_all_ranks_raise(self, stream, tmp_path):
+        stream.attrs["bad"] = object()
+        watch = weakref.ref(stream.vis.data)
+        with pytest.raises(TypeError, match="bad"):
+            stream.save(tmp_path / "x.h5")
+        assert watch() is not None
+        again = stream.copy()
+        watch = weakref.ref(again.vis.data)
+        del again
+        assert watch() is None
+
+
 FORMATS = [(HDF5, "x.h5"), (Zarr, "x.zarr")]
 
 
@@ -200,6 +243,19 @@ class TestFiles:
         alone = TimeStream.from_file(path)
         assert alone.vis.common
         same(alone.vis[:], whole)
+
+    def test_options_set_on_what_is_stored(self, stream, path, file_format, comm):
+        stored = stream._data._storage_root["/weight"]
+        stored.chunks, stored.compression, stored.compression_opts = (3, 2, 100), "gzip", 4
+        stream._data._storage_root["/vis"].compression = None
+        assert stream.weight.chunks == (3, 2, 8)
+        stream.redistribute("time")
+        stream.save(path, file_format=file_format)
+        again = TimeStream.from_file(path, distributed=True, comm=stream.comm)
+        assert (again.weight.chunks, again.weight.compression) == ((3, 2, 8), "gzip")
+        assert again.weight.compression_opts == 4
+        assert again.vis.compression is None
+        check_cut(again, 2, comm)
 
     def test_left_in_the_file(self, stream, path, file_format, whole):
         stream.save(path, file_format=file_format)
