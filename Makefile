@@ -14,7 +14,7 @@ C_SOURCES := $(wildcard src/_cmemdata/*.c src/_cmemdata/*.h)
 PYTHON_FOLDERS := src tests benchmarks examples tools setup.py
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-parallel-hdf5 lint lint-python lint-types lint-c demo bench format clean
+.PHONY: help build test test-parallel-hdf5 torture lint lint-python lint-types lint-c demo bench format clean
 .DELETE_ON_ERROR:
 
 help: ## show this text
@@ -30,6 +30,9 @@ test: $(STAMPS)/test build ## run the tests
 test-parallel-hdf5: ## run the distributed file tests with h5py built for parallel HDF5
 	$(PYTHON) tools/parallel_hdf5.py
 	.venv-parallel/bin/python -m pytest tests/test_parallel_hdf5.py $(ARGS)
+
+torture: $(STAMPS)/test build ## let everything go wrong, many thousand times; takes about an hour
+	MEMDATA_TORTURE=1 $(RUN) -m pytest tests/torture $(ARGS)
 
 lint: lint-python lint-types lint-c ## check style, types, stubs and compiler warnings
 

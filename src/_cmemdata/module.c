@@ -98,8 +98,8 @@ module_exec(PyObject *module)
         common_init(module, state) < 0 || group_init(module, state) < 0 ||
         group_view_init(module, state) < 0 || ro_dict_init(module, state) < 0 ||
         mpiarray_init(module, state) < 0 || global_slice_init(module, state) < 0 ||
-        distributed_init(module, state) < 0 || copytree_init(module) < 0 ||
-        filters_init(module) < 0 || moving_init(module) < 0) {
+        distributed_init(module, state) < 0 || output_init(module, state) < 0 ||
+        copytree_init(module) < 0 || filters_init(module) < 0 || moving_init(module) < 0) {
         return -1;
     }
     return 0;
@@ -123,6 +123,7 @@ module_exec(PyObject *module)
     X(mpiarray_type)                                                                               \
     X(global_slice_type)                                                                           \
     X(distributed_type)                                                                            \
+    X(output_type)                                                                                 \
     X(group_class)                                                                                 \
     X(array_class)                                                                                 \
     X(axis_exception)                                                                              \

@@ -54,6 +54,7 @@ typedef struct {
     PyTypeObject *mpiarray_type;
     PyTypeObject *global_slice_type;
     PyTypeObject *distributed_type;
+    PyTypeObject *output_type;
     /* What the Python layer tells once, at import, with _bind(): */
     PyObject *group_class;           /* of the groups that a dataset's `parent` and `file` give */
     PyObject *array_class;           /* MPIArray */
@@ -116,6 +117,7 @@ int mpiarray_init(PyObject *module, module_state *state);
 int global_slice_init(PyObject *module, module_state *state);
 int distributed_init(PyObject *module, module_state *state);
 int filters_init(PyObject *module);
+int output_init(PyObject *module, module_state *state);
 
 /* Make a type from its spec, keep it in *place and add it to the module under its name.
    `base` may be NULL. */

@@ -12,6 +12,7 @@ complete, which is one step for the file system: readers see the old content or 
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import hashlib
@@ -301,6 +302,8 @@ class AtomicFile:
         assert file is not None
         if self.durable:
             os.fsync(file.fileno())
+        # Network file systems tell of a full disk when a descriptor is closed: before the rename.
+        os.close(os.dup(file.fileno()))
         if self.exclusive:
             # Unlike a rename, a link fails when the name has come into being meanwhile.
             os.link(self.path, self.target)
@@ -309,7 +312,8 @@ class AtomicFile:
             os.replace(self.path, self.target)
         self._making = False
         self._file = None
-        file.close()
+        with contextlib.suppress(OSError):
+            file.close()
         if self.durable:
             _sync_folder(self.folder)
 
@@ -363,7 +367,8 @@ def _like_old(fd: int, old: os.stat_result) -> None:
             os.fchown(fd, old.st_uid, old.st_gid)
         except PermissionError:
             pass
-    os.fchmod(fd, stat.S_IMODE(old.st_mode))
+    if stat.S_IMODE(new.st_mode) != stat.S_IMODE(old.st_mode):  # not all file systems have modes
+        os.fchmod(fd, stat.S_IMODE(old.st_mode))
 
 
 _FICLONE = 0x40049409  # ioctl of Linux: share the blocks of another file

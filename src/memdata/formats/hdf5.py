@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import h5py
-from h5py import h5f, h5fd
+from h5py import h5f
 
 __all__ = ["not_readable", "open_group", "opened"]
 
@@ -30,48 +30,15 @@ def opened(filename: str, mode: str, **kwargs: Any) -> Iterator[Any]:
         folder (`IsADirectoryError`), locked (`BlockingIOError`), empty, cut off, not HDF5.
     """
     file = open_group(filename, mode, **kwargs)
+    reading = file.mode == "r"
     try:
         yield file
-    except BaseException:
-        with contextlib.suppress(OSError, RuntimeError):
-            _close(file)
-        raise
-    _close(file)
-
-
-def _close(file: Any) -> None:
-    """Close a file, so that HDF5 is rid of it even when the disk refuses to take the rest.
-
-    HDF5 cannot let go of a file whose last bytes it cannot write: the program would crash when
-    the objects in it go. So what is left is flushed first; if that fails, the file's descriptor
-    is pointed to where everything can be written.
-    """
-    if not file:
-        return
-    if not file.id.get_intent() & h5f.ACC_RDWR:
-        file.close()
-        return
-    try:
-        h5f.flush(file.id)
-        file.close()
-    except BaseException:
-        _give_up(file)
-        raise
-
-
-def _give_up(file: Any) -> None:
-    """Close a file whose content does not matter any more."""
-    if not file:
-        return
-    if file.id.get_access_plist().get_driver() == h5fd.SEC2:
-        nowhere = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    finally:
         try:
-            os.dup2(nowhere, file.id.get_vfd_handle(), inheritable=False)
-        finally:
-            os.close(nowhere)
-    for close in (lambda: h5f.flush(file.id), file.close):
-        with contextlib.suppress(OSError, RuntimeError):
-            close()
+            file.close()
+        except (OSError, RuntimeError):
+            if not reading:  # else all that was wanted has been read
+                raise
 
 
 def open_group(filename: str, mode: str, **kwargs: Any) -> Any:

@@ -9,10 +9,8 @@ all at the same time.
 
 from __future__ import annotations
 
-import io
 import itertools
 import math
-import os
 import threading
 from collections.abc import Iterator
 from types import TracebackType
@@ -22,6 +20,7 @@ import h5py
 import numpy as np
 from h5py import h5d, h5f, h5p, h5s
 
+from memdata._cmemdata import _Output
 from memdata.formats.hdf5_codecs import Pipeline, pipeline_of
 from memdata.threads import in_order, thread_count
 
@@ -199,58 +198,6 @@ def pack(block: Array, origin: Shape, types: Any, creation: Any, sharing: int = 
         file.close()
 
 
-class _File(io.RawIOBase):
-    """The file as HDF5 sees it; what is written from the stand-in's memory is only noted."""
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-        self._position = 0
-        self.stand_in = -1
-        self.placed = -1
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        if whence == os.SEEK_CUR:
-            offset += self._position
-        elif whence == os.SEEK_END:
-            offset += os.fstat(self._descriptor).st_size
-        self._position = offset
-        return offset
-
-    def tell(self) -> int:
-        return self._position
-
-    def readinto(self, buffer: Any) -> int:
-        view = memoryview(buffer).cast("B")
-        done = 0
-        while done < len(view):
-            count = os.preadv(self._descriptor, [view[done:]], self._position + done)
-            if not count:
-                break
-            done += count
-        self._position += done
-        return done
-
-    def write(self, data: Any) -> int:
-        view = memoryview(data).cast("B")
-        address = np.frombuffer(view, np.uint8).__array_interface__["data"][0]
-        if address == self.stand_in:
-            self.placed = self._position
-        else:
-            done = 0
-            while done < len(view):
-                done += os.pwrite(self._descriptor, view[done:], self._position + done)
-        self._position += len(view)
-        return len(view)
-
-    def truncate(self, size: int | None = None) -> int:
-        size = self._position if size is None else size
-        os.ftruncate(self._descriptor, size)
-        return size
-
-    def flush(self) -> None:
-        """Nothing is held back."""
-
-
 class ChunkPlacer:
     """Gives packed chunks their places in a file; a context manager.
 
@@ -261,7 +208,7 @@ class ChunkPlacer:
     """
 
     def __init__(self, descriptor: int) -> None:
-        self._raw = _File(descriptor)
+        self._raw = _Output(descriptor)
         self._blank = np.zeros(0, np.uint8)
         self._file: Any = None
 
@@ -288,14 +235,15 @@ class ChunkPlacer:
         largest = max((size for _origin, _mask, size in chunks), default=0)
         if largest > self._blank.size:
             self._blank = np.zeros(largest, np.uint8)
-            self._raw.stand_in = self._blank.__array_interface__["data"][0]
+            self._raw.stand_in(self._blank.data)
         places: list[int] = []
         for origin, mask, size in chunks:
-            self._raw.placed = -1
             dataset.write_direct_chunk(origin, self._blank[:size], mask)
-            if self._raw.placed < 0:
+            place = self._raw.placed()
+            if place < 0:
                 raise RuntimeError(f"{path}: HDF5 gave the chunk at {origin} no place")
-            places.append(self._raw.placed)
+            places.append(place)
+        self._raw.check()
         return places
 
     def __exit__(
@@ -306,3 +254,5 @@ class ChunkPlacer:
     ) -> None:
         file, self._file = self._file, None
         file.close()
+        self._raw.flush()
+        self._raw.check()

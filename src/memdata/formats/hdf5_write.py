@@ -43,6 +43,10 @@ from memdata.formats.tree import (
 __all__ = ["HDF5Target", "Way"]
 
 Array = np.ndarray[Any, Any]
+
+#: Datasets of at most so many bytes lie in their header: one write, and one read, less for each.
+_COMPACT = 4096
+
 _SCALAR_SPACE = h5s.create(h5s.SCALAR)
 _NULL_SPACE = h5s.create(h5s.NULL)
 
@@ -276,7 +280,9 @@ class HDF5Target:
             return types, space, creation, self._when_distributed(node, types, space, creation)
         if chunked or dtype.hasobject or (node.array is None and node.stored is None):
             return types, space, creation, small
-        if small == _LATER and self.direct and types.file == types.memory:
+        if node.nbytes <= _COMPACT:
+            creation.set_layout(h5d.COMPACT)
+        elif small == _LATER and self.direct and types.file == types.memory:
             creation.set_alloc_time(h5d.ALLOC_TIME_EARLY)
             return types, space, creation, _DIRECT
         return types, space, creation, small

@@ -263,6 +263,7 @@ def _lay_out(
 ) -> None:
     """Make everything in the temporary file, and write what goes through the library."""
     from memdata.formats.hdf5 import opened
+    from memdata.formats.hdf5_output import written
     from memdata.formats.hdf5_write import needs_dense_root
 
     settings = dict(open_kw)
@@ -271,14 +272,23 @@ def _lay_out(
     settings["locking"] = False  # the temporary file has a lock of ours
     if needs_dense_root(plan) and not keep:
         settings["track_order"] = True
+    mode = "r+" if keep else "w"
+    check: Callable[[], None] | None = None
     with _named_errors(temporary.filename, temporary.path):
-        file = stack.enter_context(opened(temporary.path, "r+" if keep else "w", **settings))
+        if "driver" in settings:
+            file = stack.enter_context(opened(temporary.path, mode, **settings))
+        else:
+            context = written(temporary.fd, temporary.path, mode, **settings)
+            file, output = stack.enter_context(context)
+            check = output.check
         target.open(file)
     if keep:
         target.check_room(plan)
     with _named_errors(temporary.filename, temporary.path):
         for node in target.lay_out(plan):
             transfer_rows(node, target, bar)
+            if check is not None:
+                check()
 
 
 class _PartWriter:
