@@ -27,7 +27,7 @@ build: $(STAMPS)/base ## build the C extension in place (see setup.py for switch
 test: $(STAMPS)/test build ## run the tests
 	$(RUN) -m pytest $(ARGS)
 
-test-parallel-hdf5: ## run the distributed file tests with h5py built for parallel HDF5
+test-parallel-hdf5: ## test both movers of distributed data, with h5py built for parallel HDF5
 	$(PYTHON) tools/parallel_hdf5.py
 	.venv-parallel/bin/python -m pytest tests/test_parallel_hdf5.py $(ARGS)
 

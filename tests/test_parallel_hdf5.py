@@ -11,18 +11,25 @@ import pytest
 
 from test_ranks import JOB_LIMIT, RANKS, open_mpi, report, run_pytest, summary
 
-FILES = ["test_parallel_files.py", "test_file_faults.py"]
+#: What runs with the mover of the environment; `test_mpio.py` and `test_file_faults.py` ask for
+#: both by argument.
+FILES = {
+    "direct": ["test_mpio.py", "test_file_faults.py", "test_parallel_files.py"],
+    "mpio": ["test_parallel_files.py", "test_distributed_group.py"],
+}
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(JOB_LIMIT + 90)
+@pytest.mark.parametrize("mover", FILES)
 @pytest.mark.parametrize("ranks", [2, 3])
-def test_files(ranks: int, tmp_path: Path) -> None:
+def test_files(ranks: int, mover: str, tmp_path: Path) -> None:
     h5py = pytest.importorskip("h5py")
     if not h5py.get_config().mpi:
         pytest.skip("h5py was built without MPI")
-    tests = [str(RANKS / name) for name in FILES]
-    ended, outputs = run_pytest(open_mpi(), ranks, tmp_path / "job", tests)
+    tests = [str(RANKS / name) for name in FILES[mover]]
+    job = tmp_path / "job"
+    ended, outputs = run_pytest(open_mpi(), ranks, job, tests, MEMDATA_MOVER=mover)
     if ended.code != 0:
         pytest.fail(report(ended, outputs), pytrace=False)
     assert "passed" in summary(outputs[0])

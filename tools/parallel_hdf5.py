@@ -1,7 +1,11 @@
 """Make the environment of `make test-parallel-hdf5`: .venv-parallel, with h5py for parallel HDF5.
 
+    python3 tools/parallel_hdf5.py          make it, or bring it up to date
+    python3 tools/parallel_hdf5.py check    say why it cannot be made here, and fail; else nothing
+
 h5py of the package index knows no MPI, so it is built here against Debian's parallel HDF5. That
-takes minutes; the wheel stays in .cache/, and the next environment takes it from there.
+takes minutes; the wheel stays in ~/.cache/memdata (or $XDG_CACHE_HOME/memdata), and the next
+environment, of any checkout, takes it from there.
 """
 
 import os
@@ -38,13 +42,27 @@ def parallel_hdf5():
     return None
 
 
+def complete():
+    """Say whether the system has all that is needed."""
+    needed = ("mpiexec.openmpi", "mpicc.openmpi")
+    return parallel_hdf5() is not None and all(shutil.which(command) for command in needed)
+
+
+def check():
+    """End with a message where something is missing that cannot be installed."""
+    if complete():
+        return
+    if not shutil.which("apt-get"):
+        fail("parallel HDF5 is missing, and there is no apt-get here to install it with")
+    if os.geteuid() != 0:
+        fail(f"parallel HDF5 is missing; as root run: apt-get install {' '.join(PACKAGES)}")
+
+
 def complete_system():
     """Install HDF5 and Open MPI with apt-get, or say what to install and end."""
-    folder = parallel_hdf5()
-    if folder is not None and shutil.which("mpiexec.openmpi") and shutil.which("mpicc"):
-        return folder
-    if os.geteuid() != 0 or not shutil.which("apt-get"):
-        fail(f"parallel HDF5 is missing; as root run: apt-get install {' '.join(PACKAGES)}")
+    check()
+    if complete():
+        return parallel_hdf5()
     say(f"parallel HDF5 is missing; installing {' '.join(PACKAGES)}")
     apt_install(PACKAGES)
     folder = parallel_hdf5()
@@ -57,7 +75,8 @@ def h5py_wheel(folder):
     """Return the wheel of h5py for this interpreter and this HDF5; build it if there is none."""
     header = (folder / "include" / "H5pubconf.h").read_text(encoding="utf-8", errors="replace")
     place = f"{sysconfig.get_config_var('SOABI')}-{zlib.crc32(header.encode()):08x}"
-    cache = Path(".cache", "parallel-hdf5", place)
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    cache = home / "memdata" / "parallel-hdf5" / place
     for wheel in sorted(cache.glob("h5py-*.whl")):
         return wheel
     say("building h5py for parallel HDF5; this takes some minutes, once")
@@ -71,7 +90,7 @@ def h5py_wheel(folder):
     in_parallel.write_text(f"[build_ext]\nparallel = {os.cpu_count()}\n", encoding="utf-8")
     variables = dict(
         os.environ,
-        CC=shutil.which("mpicc.openmpi") or "mpicc",
+        CC="mpicc.openmpi",
         CFLAGS="-O1",  # thin wrappers around HDF5: compiled in half the time, as fast
         DIST_EXTRA_CONFIG=str(in_parallel.resolve()),
         HDF5_MPI="ON",
@@ -109,14 +128,17 @@ def make():
 def main():
     """Make the environment if there is none, and build memdata's C extension."""
     os.chdir(Path(__file__).resolve().parent.parent)
+    if sys.argv[1:] == ["check"]:
+        check()
+        return
     stamp = VENV / identity()
     if not stamp.exists():
         make()
         stamp.touch()
     complete_system()  # an environment may be older than the system it is used on
     subprocess.run([PYTHON, "setup.py", "--quiet", "build_ext", "--inplace"], check=True)
-    check = "import h5py, sys; sys.exit(not h5py.get_config().mpi)"
-    if subprocess.call([PYTHON, "-c", check]) != 0:
+    has_mpi = "import h5py, sys; sys.exit(not h5py.get_config().mpi)"
+    if subprocess.call([PYTHON, "-c", has_mpi]) != 0:
         fail(f"h5py in {VENV} has no MPI")
 
 
