@@ -308,7 +308,7 @@ class TestZarr:
             ("text", "text"),
             ([1, "a", None], [1, "a", None]),
             (["a", "b"], ["a", "b"]),
-            (np.arange(3), [0, 1, 2]),
+            (np.arange(3), np.arange(3)),
             (np.array(["a", "b"]), ["a", "b"]),
             ({"a": [1]}, {"a": [1]}),
             (MOMENT, MOMENT.isoformat()),
@@ -330,7 +330,7 @@ class TestZarr:
         copyattrs({"x": b"a"}, attrs, convert_strings=True)
         assert attrs["x"] == "a"
 
-    @pytest.mark.parametrize("value", [object(), {1}, len, 1j], ids=repr)
+    @pytest.mark.parametrize("value", [object(), {1}, len], ids=repr)
     def test_what_cannot_be_written(self, attrs, value):
         with pytest.raises(TypeError, match="'x'"):
             copyattrs({"a": 1, "x": value}, attrs)

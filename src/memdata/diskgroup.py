@@ -12,6 +12,7 @@ import numpy as np
 
 from memdata._cmemdata import MemDatasetDistributed, check_new_path
 from memdata.fileformats import HDF5, FileFormat, check_file_format
+from memdata.formats import create_dataset_in, is_zarr
 from memdata.group import FileName, MemGroup, _BaseGroup
 from memdata.trust import find_class
 
@@ -713,9 +714,11 @@ def _create_in_file(
     **kw: Any,
 ) -> Any:
     """A new dataset in an open group, the filter named as memory names it."""
+    if is_zarr(group):
+        kw.update(compression=compression, compression_opts=compression_opts)
+        return create_dataset_in(group, path.strip("/"), shape, dtype, data, **kw)
     if compression is not None:
-        file_format = check_file_format("", None, group)
-        kw.update(file_format.compression_kwargs(compression, compression_opts))
+        kw.update(HDF5.compression_kwargs(compression, compression_opts))
     given = {"shape": shape, "dtype": dtype, "data": data}
     kw.update((key, value) for key, value in given.items() if value is not None)
     return group.create_dataset(path, **kw)

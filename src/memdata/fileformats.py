@@ -32,7 +32,6 @@ H5_COMPRESS_LZ4 = 2
 
 _H5_COMPRESS_ZSTD = 3
 _BITSHUFFLE_CODES = {"lz4": H5_COMPRESS_LZ4, "zstd": _H5_COMPRESS_ZSTD}
-_BITSHUFFLE_NAMES = {code: name for name, code in _BITSHUFFLE_CODES.items()}
 
 
 def is_bitshuffle(compression: Any) -> bool:
@@ -175,17 +174,30 @@ class Zarr(FileFormat):
     module = _Lazy("zarr", extra="zarr")
     compression = _Lazy("numcodecs", extra="zarr", optional=True)
 
+    #: Names of the codecs that may be decoded, a set. A program that registers a codec of its own
+    #: with numcodecs or zarr adds its name. ``pickle`` is not among them: it runs what it reads.
+    safe_codecs: ClassVar[set[str]] = {
+        *("blosc", "bz2", "gzip", "lz4", "lzma", "zlib", "zstd", "pcodec", "zfpy"),
+        *("astype", "bitround", "categorize", "delta", "fixedscaleoffset", "packbits", "quantize"),
+        *("shuffle", "adler32", "crc32", "crc32c", "fletcher32", "jenkins_lookup3"),
+        *("base64", "json2", "msgpack2", "vlen-array", "vlen-bytes", "vlen-utf8"),
+        *("bytes", "endian", "transpose", "sharding_indexed", "cast_value", "scale_offset"),
+    }
+
     @staticmethod
     def open(*args: Any, **kwargs: Any) -> Any:
         """Open a zarr group: ``zarr.open_group(*args, **kwargs)``.
+
+        A path that ends in ``.zip``, or is a file, is that of a zip store. `zarr_format` is taken
+        with both versions of the library.
 
         Returns
         -------
         zarr.Group
         """
-        zarr = Zarr.module
-        args = tuple(os.fspath(arg) if isinstance(arg, os.PathLike) else arg for arg in args)
-        return zarr.open_group(*args, **kwargs)
+        from memdata.formats.zarr_library import open_group
+
+        return open_group(*args, **kwargs)
 
     @staticmethod
     def compression_kwargs(
@@ -210,29 +222,19 @@ class Zarr(FileFormat):
             raise ValueError(
                 f"both compression={compression!r} and compressor={compressor!r} are given"
             )
-        if is_bitshuffle(compression):
-            return {"compressor": _blosc(*bitshuffle_options(compression_opts))}
-        if compression == "gzip" or (
-            isinstance(compression, int) and 0 <= compression <= 9 and compression_opts is None
-        ):
-            level = compression if isinstance(compression, int) else compression_opts
-            return {"compressor": _numcodecs().GZip(4 if level is None else int(level))}
-        raise ValueError(f"zarr has no filter {compression!r}")
+        from memdata.formats.zarr_codecs import compressor_of
+
+        numcodecs = _numcodecs()
+        config = compressor_of(compression, compression_opts)
+        if config is None:
+            raise ValueError(f"zarr has no filter {compression!r}")
+        return {"compressor": numcodecs.get_codec(config)}
 
 
 def _numcodecs() -> Any:
     if Zarr.compression is None:
         raise ImportError("numcodecs is needed for this; it comes with: pip install memdata[zarr]")
     return Zarr.compression
-
-
-def _blosc(blocksize: int, code: int) -> Any:
-    """Blosc's way to shuffle bits and compress."""
-    name = _BITSHUFFLE_NAMES.get(code)
-    if name is None:
-        raise ValueError(f"zarr has no bitshuffle compressor with the code {code}")
-    blosc = _numcodecs().Blosc
-    return blosc(cname=name, shuffle=blosc.BITSHUFFLE, blocksize=blocksize)
 
 
 #: The formats by name.

@@ -33,7 +33,7 @@ def durable_by_default() -> bool:
     return os.environ.get("MEMDATA_DURABLE", "0").lower() not in {"", "0", "false", "no", "off"}
 
 
-def _remove(path: str) -> None:
+def remove(path: str) -> None:
     """Remove a file or a folder; that there is none is no error."""
     try:
         if os.path.isdir(path) and not os.path.islink(path):
@@ -44,7 +44,7 @@ def _remove(path: str) -> None:
         pass
 
 
-def _sync_folder(path: str) -> None:
+def sync_folder(path: str) -> None:
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
@@ -121,18 +121,18 @@ class lock_file:  # noqa: N801 - the name that users know
             elif not self.preserve:
                 self._clean()
         finally:
-            _remove(self.lockfile)
+            remove(self.lockfile)
 
     def _rename(self) -> None:
         if not os.path.lexists(self.tmpfile):
             return  # the block had nothing to write
         if os.path.isdir(self.tmpfile) and os.path.isdir(self.name):
-            _remove(self.name)  # a folder with content cannot be renamed over
+            remove(self.name)  # a folder with content cannot be renamed over
         os.replace(self.tmpfile, self.name)
 
     def _clean(self) -> None:
         try:
-            _remove(self.tmpfile)
+            remove(self.tmpfile)
         except OSError as failure:  # the block's own exception is what the user must see
             logger.warning("cannot remove the temporary file %s: %s", self.tmpfile, failure)
 
@@ -183,7 +183,7 @@ class AtomicFile:
         self.durable = durable_by_default() if durable is None else bool(durable)
         folder, base = os.path.split(self.target)
         self.folder = folder
-        self.path = os.path.join(folder, _temporary_name(base))
+        self.path = os.path.join(folder, temporary_name(base))
         self._file: IO[bytes] | None = None
         self._making = False
 
@@ -293,7 +293,7 @@ class AtomicFile:
                 errno.EAGAIN, "another program or thread is saving this file now", self.filename
             ) from None
         except OSError as error:
-            if error.errno not in _NO_LOCKS:
+            if error.errno not in NO_LOCKS:
                 raise
             logger.debug("%s: the file system has no locks: %s", self.filename, error)
 
@@ -315,7 +315,7 @@ class AtomicFile:
         with contextlib.suppress(OSError):
             file.close()
         if self.durable:
-            _sync_folder(self.folder)
+            sync_folder(self.folder)
 
     def discard(self) -> None:
         """Remove the temporary file, where there is one of ours; nothing else is an error."""
@@ -342,14 +342,14 @@ class AtomicFile:
         return error
 
 
-def _temporary_name(base: str) -> str:
+def temporary_name(base: str) -> str:
     name = f".{base}.memdata"
     if len(os.fsencode(name)) <= 255:
         return name
     return f".{hashlib.sha256(os.fsencode(base)).hexdigest()}.memdata"
 
 
-_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
+NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 
 
 def _same_file(file: IO[bytes], path: str) -> bool:

@@ -183,9 +183,8 @@ def pytest_configure(config: pytest.Config) -> None:
     # Hypothesis draws constants that it finds in the modules that are there, so the same modules
     # have to be there on all ranks, although rank 0 does more with files than others.
     for module in pkgutil.walk_packages(memdata.__path__, "memdata."):
-        if not module.name.endswith(".zarr"):  # slow to import, and not used with Hypothesis
-            with contextlib.suppress(ImportError):
-                importlib.import_module(module.name)
+        with contextlib.suppress(ImportError):
+            importlib.import_module(module.name)
     config.pluginmanager.register(Together(Watch()), "together")
 
 

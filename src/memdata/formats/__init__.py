@@ -9,8 +9,9 @@
     HDF5 through h5py
 ``hdf5_chunks``, ``hdf5_codecs``, ``hdf5_tiles``
     its chunks past it: packing, filters, reading
-``zarr``
-    zarr stores through zarr-python 2 and 3
+``zarr_library``, ``zarr_read``, ``zarr_write``, ``zarr_codecs``, ``zarr_types``,
+``zarr_attributes``, ``zarr_links``
+    zarr stores; the first is all that knows whether zarr-python 2 or 3 is there
 ``tagged``
     types that a format has not: what is stored instead, and how it comes back
 ``attributes``, ``strings``, ``references``, ``selections``, ``regions``, ``names``
@@ -64,7 +65,7 @@ def create_dataset_in(
     h5py.Dataset or zarr.Array
     """
     if is_zarr(group):
-        from memdata.formats.zarr import create_array
+        from memdata.formats.zarr_write import create_array
 
         return create_array(
             group,

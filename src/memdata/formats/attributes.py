@@ -501,8 +501,12 @@ def to_json_value(value: Any, *, convert_strings: bool = False) -> Any:
 # Whole sets of attributes
 
 
+def _is_zarr(attrs: Any) -> bool:
+    return type(attrs).__module__.partition(".")[0] == "zarr"
+
+
 def _is_on_disk(attrs: Any) -> bool:
-    return type(attrs).__module__.partition(".")[0] in {"h5py", "zarr"}
+    return _is_zarr(attrs) or _is_h5py_value(attrs)
 
 
 def attrs2dict(attrs: Mapping[str, Any]) -> dict[str, Any]:
@@ -518,6 +522,10 @@ def attrs2dict(attrs: Mapping[str, Any]) -> dict[str, Any]:
     dict
         In the order of `attrs`.
     """
+    if _is_zarr(attrs):
+        from memdata.formats.zarr_attributes import decoded
+
+        return decoded(attrs)
     return {name: to_memory(value) for name, value in attrs.items()}
 
 
@@ -545,8 +553,10 @@ def copyattrs(a1: Mapping[str, Any], a2: Any, convert_strings: bool = False) -> 
     >>> target
     {'a': 'text', 'b': 2}
     """
-    names = sorted(a1, key=str)
     decode = _is_on_disk(a1)
+    if _is_zarr(a1):
+        a1, decode = attrs2dict(a1), False
+    names = sorted(a1, key=str)
     values: dict[str, Any]
     if _is_h5py_value(a2):
         from memdata.formats.hdf5_attributes import write_attributes
@@ -554,22 +564,13 @@ def copyattrs(a1: Mapping[str, Any], a2: Any, convert_strings: bool = False) -> 
         values = {name: to_memory(a1[name], decode=decode) for name in names}
         write_attributes(a2._id, values, convert_strings=convert_strings)
         return
-    if type(a2).__module__.partition(".")[0] == "zarr":
-        values = {}
-        for name in names:
-            try:
-                values[name] = to_json_value(
-                    to_memory(a1[name], convert_strings=convert_strings, decode=decode),
-                    convert_strings=convert_strings,
-                )
-            except UnstorableAttribute as error:
-                raise UnstorableAttribute(f"attribute {name!r}: {error}") from None
-        a2.update(values)
+    values = {
+        name: to_memory(a1[name], convert_strings=convert_strings, decode=decode) for name in names
+    }
+    if _is_zarr(a2):
+        from memdata.formats.zarr_attributes import update
+
+        update(a2, values, convert_strings=convert_strings)
         return
     target: MutableMapping[str, Any] = a2
-    target.update(
-        {
-            name: to_memory(a1[name], convert_strings=convert_strings, decode=decode)
-            for name in names
-        }
-    )
+    target.update(values)

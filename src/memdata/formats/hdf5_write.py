@@ -442,6 +442,10 @@ class HDF5Target:
 
     # Moving
 
+    def rows_together(self, node: DatasetNode) -> int:
+        """Rows of a chunk; see `memdata.formats.tree.Target`."""
+        return node.filters.chunks[0] if node.filters.chunks else 1
+
     def write_rows(self, node: DatasetNode, start: int, stop: int, part: Array) -> None:
         """Write a part along the first axis; see `memdata.formats.tree.Target`."""
         recipe: _Recipe = node.recipe

@@ -361,27 +361,38 @@ class Plan:
         The first is the root; parents come before children.
     skipped : list of (path, reason)
         What a file holds and cannot be loaded.
+    replaced : list of (path, text)
+        Filters that have no counterpart, and what stands for them.
     distributed : list of str
         Paths of distributed datasets that will be created empty.
     """
 
-    __slots__ = ("distributed", "nodes", "skipped", "what")
+    __slots__ = ("distributed", "nodes", "replaced", "skipped", "what")
 
     def __init__(self, what: str, nodes: list[Node]) -> None:
         self.what = what
         self.nodes = nodes
         self.skipped: list[tuple[str, str]] = []
+        self.replaced: list[tuple[str, str]] = []
         self.distributed: list[str] = []
 
     def what_is_missing(self) -> str:
         """What is left out and why, a line each."""
-        lines = "".join(f"\n  {path}: {reason}" for path, reason in self.skipped[:50])
-        more = len(self.skipped) - 50
-        return f"{lines}\n  and {more} more" if more > 0 else lines
+        return _lines(self.skipped)
+
+    def what_is_replaced(self) -> str:
+        """Which filters were replaced and by what, a line each."""
+        return _lines(self.replaced)
 
     def datasets(self) -> Iterable[DatasetNode]:
         """The datasets in order."""
         return (node for node in self.nodes if isinstance(node, DatasetNode))
+
+
+def _lines(found: list[tuple[str, str]]) -> str:
+    lines = "".join(f"\n  {path}: {text}" for path, text in found[:50])
+    more = len(found) - 50
+    return f"{lines}\n  and {more} more" if more > 0 else lines
 
 
 class Source(Protocol):
@@ -405,6 +416,9 @@ class Target(Protocol):
 
     def lay_out(self, plan: Plan) -> list[DatasetNode]:
         """Make groups, attributes and datasets; returns the datasets still without content."""
+
+    def rows_together(self, node: DatasetNode) -> int:
+        """Steps along the first axis that are best written together: those of a chunk."""
 
     def write_rows(self, node: DatasetNode, start: int, stop: int, part: Array) -> None:
         """Write a part along the first axis, or all of a scalar."""

@@ -118,7 +118,7 @@ def opener_of_file(
 ) -> Opener:
     """What opens a source around a file, and closes it."""
     if file_format is fileformats.Zarr:
-        from memdata.formats.zarr import opened_source
+        from memdata.formats.zarr_read import opened_source
 
         return lambda: opened_source(name, **open_kw)
 
@@ -186,7 +186,7 @@ def source_of_group(group: Any, *, copying: bool = False) -> Source:
     """
     package = type(group).__module__.partition(".")[0]
     if package == "zarr":
-        from memdata.formats.zarr import ZarrSource
+        from memdata.formats.zarr_read import ZarrSource
 
         return ZarrSource(group)
     if hasattr(group, "id") and hasattr(group, "create_group"):
@@ -441,8 +441,10 @@ class _PartReader:
 
 
 def report_skipped(plan: Plan, name: str) -> None:
-    """One warning that lists what could not be loaded."""
-    if not plan.skipped:
-        return
-    missing = plan.what_is_missing()
-    warnings.warn(f"{name}: not everything was loaded:{missing}", UserWarning, stacklevel=5)
+    """One warning that lists what could not be loaded, and one of filters that were replaced."""
+    for lines, what in (
+        (plan.what_is_missing(), "not everything was loaded"),
+        (plan.what_is_replaced(), "filters without a counterpart were replaced"),
+    ):
+        if lines:
+            warnings.warn(f"{name}: {what}:{lines}", UserWarning, stacklevel=5)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "gather_part",
+    "owned_blocks",
     "write_chunks",
 ]
 
@@ -93,6 +95,23 @@ def write_chunks(
     descriptor : int
         Of the file.
     """
+    for block, origin in owned_blocks(node, chunks, bounds, ranks):
+        _write_round(node, block, origin, placer, descriptor, ranks, bar)
+
+
+def owned_blocks(
+    node: DatasetNode, chunks: tuple[int, ...], bounds: Bounds, ranks: Ranks
+) -> Iterator[tuple[Array | None, tuple[int, ...]]]:
+    """Whole chunks of a distributed dataset, each on the rank that has its first row. Collective.
+
+    Yields
+    ------
+    block : ndarray or None
+        Some MiB of elements: whole chunks, but at the end of an axis. None in a round in which
+        other ranks still have some.
+    origin : tuple of int
+        Where the block begins in the whole dataset.
+    """
     part, shape = part_of(node)
     axis = part.axis
     chunking = _Chunking(chunks[axis], shape[axis], bounds)
@@ -113,8 +132,12 @@ def write_chunks(
             cut = (slice(None),) * across + (slice(left, left + width),)
         tail = _exchange_straddling(node, part, cut, chunking, ranks)
         for step in range(0, longest, height):
-            block, origin = _block(node, part, cut, chunking, ranks.rank, step, height, tail)
-            _write_round(node, block, origin, left, across, placer, descriptor, ranks, bar)
+            block, start = _block(node, part, cut, chunking, ranks.rank, step, height, tail)
+            origin = [0] * len(shape)
+            origin[axis] = start
+            if across is not None:
+                origin[across] = left
+            yield block, tuple(origin)
 
 
 def _rows(array: Array, part: Part, start: int, stop: int) -> Array:
@@ -172,9 +195,7 @@ def _block(
 def _write_round(
     node: DatasetNode,
     block: Array | None,
-    start: int,
-    left: int,
-    across: int | None,
+    origin: tuple[int, ...],
     placer: ChunkPlacer | None,
     descriptor: int,
     ranks: Ranks,
@@ -183,16 +204,11 @@ def _write_round(
     """Pack a block of every rank, get places for the chunks, write them."""
     from memdata.formats.hdf5_chunks import pack
 
-    part, shape = part_of(node)
     with ranks.together(f"{bar.what}: packing {node.path}"):
         packed = []
         if block is not None:
-            origin = [0] * len(shape)
-            origin[part.axis] = start
-            if across is not None:
-                origin[across] = left
             recipe = node.recipe
-            packed = pack(block, tuple(origin), recipe.types, recipe.creation, ranks.size)
+            packed = pack(block, origin, recipe.types, recipe.creation, ranks.size)
     wanted: Any = [(chunk.origin, chunk.mask, len(chunk.content)) for chunk in packed]
     if ranks.comm is not None:
         wanted = ranks.comm.gather(wanted, root=0)
@@ -228,8 +244,8 @@ def gather_part(node: DatasetNode, target: Target, ranks: Ranks, bar: Progress) 
     if not node.nbytes:
         return
     rows = max(1, PIECE // max(1, node.nbytes // shape[0]))
-    if node.filters.chunks:
-        rows = max(rows // node.filters.chunks[0], 1) * node.filters.chunks[0]
+    together = target.rows_together(node)
+    rows = max(rows // together, 1) * together
     for start in range(0, shape[0], rows):
         stop = min(start + rows, shape[0])
         if part.axis:

@@ -83,7 +83,9 @@ def save_file(
         "mpio" those without filters through parallel HDF5, for which h5py must have been built.
         None asks ``MEMDATA_MOVER``. The data in the file are the same.
     **open_kw
-        Given to the opener of the format.
+        Given to the opener of the format. Zarr takes `zarr_format` (2 or 3; a new store has the
+        library's default) and `consolidated` (whether the metadata of all members are written in
+        one place as well; a store that has that keeps it).
 
     Raises
     ------
@@ -140,7 +142,9 @@ def save_source(
     """
     open_kw = dict(open_kw or {})
     if file_format is fileformats.Zarr:
-        _save_zarr(source, name, mode, options, show, ranks, open_kw, replace)
+        from memdata.transfer.zarr_save import save_zarr
+
+        save_zarr(source, name, mode, options, durable, show, ranks, open_kw, replace)
     else:
         _save_hdf5(source, name, mode, options, durable, show, ranks, open_kw, replace)
 
@@ -155,7 +159,7 @@ def _source_of(source: Any) -> Source:
     return source_of_group(source, copying=True)
 
 
-def _planned(
+def planned(
     source: Source,
     target: Target,
     what: str,
@@ -193,7 +197,7 @@ def _save_hdf5(
     what = f"saving {name}"
     track_order = bool(open_kw.get("track_order"))
     target = HDF5Target(direct="driver" not in open_kw, track_order=track_order, replace=replace)
-    plan, parts, bounds = _planned(source, target, what, mode, options, ranks)
+    plan, parts, bounds = planned(source, target, what, mode, options, ranks)
     temporary: AtomicFile | None = None
     total = sum(node.moved for node in plan.datasets())
     try:
@@ -358,40 +362,6 @@ class _PartWriter:
         return bool([start for start, _stop in bounds[node.path]] == starts.tolist())
 
 
-def _save_zarr(
-    source: Source,
-    name: str,
-    mode: str,
-    options: Options,
-    show: ProgressLike,
-    ranks: Ranks,
-    open_kw: dict[str, Any],
-    replace: bool,
-) -> None:
-    from memdata.formats.zarr import ZarrTarget, writing
-
-    what = f"saving {name}"
-    target = ZarrTarget(replace=replace)
-    plan, parts, _bounds = _planned(source, target, what, mode, options, ranks, hdf5=False)
-    total = sum(node.moved for node in plan.datasets())
-    with (
-        contextlib.ExitStack() as stack,
-        Progress(f"saving {os.path.basename(name)}", total, ranks.shown(show)) as bar,
-    ):
-        with ranks.together(what):
-            if ranks.first:
-                target.group = stack.enter_context(writing(name, mode, **open_kw))
-                target.check_room(plan)
-                for node in target.lay_out(plan):
-                    if node.part is None:
-                        transfer_rows(node, target, bar)
-        for node in parts:
-            gather_part(node, target, ranks, bar)
-        with ranks.together(what):
-            stack.close()
-    report_skipped(plan, name)
-
-
 def _write_extent(node: Any, offset: int, descriptor: int, bar: Progress) -> None:
     if node.array is not None:
         write_direct(descriptor, offset, node.array, bar)
@@ -499,7 +469,7 @@ def write_group(
 def target_of_group(group: Any, *, replace: bool = False) -> Any:
     """A target around an open group of h5py or zarr."""
     if type(group).__module__.partition(".")[0] == "zarr":
-        from memdata.formats.zarr import ZarrTarget
+        from memdata.formats.zarr_write import ZarrTarget
 
         return ZarrTarget(group, replace=replace)
     from memdata.formats.hdf5_write import HDF5Target

@@ -1,0 +1,316 @@
+"""Writing a folder, a zarr store for instance, so that nobody ever sees half of it.
+
+As `memdata.locking.AtomicFile` for files: what is written lies beside the target under another
+name, and takes the target's place in one step when it is complete.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import fcntl
+import logging
+import os
+import shutil
+import stat
+from collections.abc import Callable
+from functools import cache
+from types import TracebackType
+from typing import Any, Self
+
+from memdata.locking import NO_LOCKS, durable_by_default, remove, sync_folder, temporary_name
+
+__all__ = ["AtomicFolder"]
+
+logger = logging.getLogger("memdata")
+
+_AT_FDCWD = -100
+_RENAME_NOREPLACE = 1
+_RENAME_EXCHANGE = 2
+
+
+class AtomicFolder:
+    """A folder that appears under its name complete, or not at all.
+
+    A context manager. Inside, `path` is the temporary folder, which exists and is empty (or is a
+    copy of the target, with ``keep=True``). Leaving the block without an exception puts it in the
+    place of the target; any exception removes it.
+
+    Parameters
+    ----------
+    filename : str or os.PathLike
+        The target. Of a symbolic link, what it points to is replaced.
+    keep : bool
+        Start with a copy of the target, when there is one. Symbolic links are copied as links.
+    exclusive : bool
+        An existing target is a ``FileExistsError``.
+    durable : bool, optional
+        Wait until all is on the disk. None asks ``MEMDATA_DURABLE``.
+    replaceable : callable, optional
+        Asked with the path of an existing folder that is not empty: whether it may be replaced.
+
+    Raises
+    ------
+    BlockingIOError
+        Another program, or thread, is writing this folder now.
+    OSError
+        The target is a file, a folder that may not be replaced or written, or its own folder is
+        missing.
+
+    Notes
+    -----
+    The temporary folder is ``DIR/.NAME.memdata``. It is locked (``flock``) as long as it is
+    written, so one left behind by a dead program is recognised: the next save removes it. Where
+    the system can, old and new folder are exchanged in one step; elsewhere the old one is renamed
+    to ``DIR/.NAME.memdata-old`` first, and a program killed just then leaves it there.
+    """
+
+    def __init__(
+        self,
+        filename: str | os.PathLike[str],
+        *,
+        keep: bool = False,
+        exclusive: bool = False,
+        durable: bool | None = None,
+        replaceable: Callable[[str], bool] | None = None,
+    ) -> None:
+        self.filename = os.fspath(filename)
+        self.target = os.path.realpath(self.filename)
+        self.keep = keep
+        self.exclusive = exclusive
+        self.durable = durable_by_default() if durable is None else bool(durable)
+        self._replaceable = replaceable
+        self.folder, base = os.path.split(self.target)
+        self.path = os.path.join(self.folder, temporary_name(base))
+        self._descriptor: int | None = None
+        self._making = False
+
+    def __enter__(self) -> Self:
+        old = self._check_target()
+        try:
+            self._create()
+            if old is not None:
+                if self.keep:
+                    shutil.copytree(self.target, self.path, symlinks=True, dirs_exist_ok=True)
+                os.chmod(self.path, stat.S_IMODE(old.st_mode))
+        except shutil.Error as error:
+            self.discard()
+            raise OSError(f"{self.filename}: cannot be copied: {error}") from None
+        except OSError as error:
+            self.discard()
+            raise self._named(error) from None
+        except BaseException:
+            self.discard()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if kind is not None:
+            self.discard()
+            return
+        try:
+            self._commit()
+        except OSError as failure:
+            self.discard()
+            raise self._named(failure) from None
+        except BaseException:
+            self.discard()
+            raise
+
+    def _check_target(self) -> os.stat_result | None:
+        """What the target is now; refuses what must not be replaced."""
+        try:
+            old = os.stat(self.target)
+        except FileNotFoundError:
+            if not os.path.isdir(self.folder):
+                raise FileNotFoundError(
+                    errno.ENOENT, "cannot save, there is no such folder", self.folder
+                ) from None
+            return None
+        if self.exclusive:
+            raise FileExistsError(errno.EEXIST, "it exists already", self.filename)
+        if not stat.S_ISDIR(old.st_mode):
+            raise NotADirectoryError(
+                errno.ENOTDIR, "cannot save a folder over a file", self.filename
+            )
+        if not os.access(self.target, os.W_OK):
+            raise PermissionError(errno.EACCES, "the folder is write-protected", self.filename)
+        if self._replaceable is not None:
+            with os.scandir(self.target) as entries:
+                empty = next(entries, None) is None
+            if not empty and not self._replaceable(self.target):
+                raise FileExistsError(
+                    errno.EEXIST,
+                    "this folder holds something else, and is left alone",
+                    self.filename,
+                )
+        return old
+
+    def _create(self) -> None:
+        """Make the temporary folder, empty and locked."""
+        while True:
+            self._making = True
+            try:
+                os.mkdir(self.path)
+            except FileExistsError:
+                self._making = False
+                # Being written just now, or left behind by a program that died?
+                self._remove_left()
+                continue
+            self._descriptor = self._locked()
+            if self._descriptor is not None:
+                return
+
+    def _locked(self) -> int | None:
+        """A descriptor of the temporary folder with the lock; None when it has gone."""
+        try:
+            descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            self._making = False
+            raise BlockingIOError(
+                errno.EAGAIN, "another program or thread is saving this now", self.filename
+            ) from None
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                os.close(descriptor)
+                raise
+            logger.debug("%s: the file system has no locks: %s", self.filename, error)
+        if self._is_ours(descriptor):
+            return descriptor
+        os.close(descriptor)
+        return None
+
+    def _is_ours(self, descriptor: int) -> bool:
+        try:
+            return os.path.samestat(os.fstat(descriptor), os.lstat(self.path))
+        except FileNotFoundError:
+            return False
+
+    def _remove_left(self) -> None:
+        """Remove a temporary folder, or file, that nobody has locked."""
+        if os.path.islink(self.path) or not os.path.isdir(self.path):
+            remove(self.path)
+            return
+        descriptor = self._locked()
+        if descriptor is not None:
+            try:
+                remove(self.path)
+            finally:
+                os.close(descriptor)
+
+    def _commit(self) -> None:
+        if self.durable:
+            _sync_tree(self.path)
+        if not os.path.lexists(self.target):
+            _rename(self.path, self.target, _RENAME_NOREPLACE if self.exclusive else 0)
+        elif self.exclusive:
+            raise FileExistsError(errno.EEXIST, "it exists already", self.filename)
+        else:
+            self._exchange()
+        self._making = False
+        if self.durable:
+            sync_folder(self.folder)
+        self._let_go()
+
+    def _exchange(self) -> None:
+        """Put the new folder in the place of the old one, and remove that."""
+        if _rename(self.path, self.target, _RENAME_EXCHANGE):
+            aside = self.path
+        else:
+            aside = self.path + "-old"
+            remove(aside)
+            os.rename(self.target, aside)
+            try:
+                os.rename(self.path, self.target)
+            except BaseException:
+                os.rename(aside, self.target)
+                raise
+        self._making = False
+        try:
+            remove(aside)
+        except OSError as failure:  # the new content is there: that is what counts
+            logger.warning("cannot remove what was replaced, %s: %s", aside, failure)
+
+    def _let_go(self) -> None:
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
+
+    def discard(self) -> None:
+        """Remove the temporary folder, where there is one of ours; nothing else is an error."""
+        try:
+            if self._descriptor is not None:
+                if self._making and self._is_ours(self._descriptor):
+                    remove(self.path)
+            elif self._making:  # interrupted between making and locking it
+                self._remove_left()
+        except BlockingIOError:
+            pass  # it is another program's
+        except OSError as failure:
+            logger.warning("cannot remove the temporary folder %s: %s", self.path, failure)
+        self._making = False
+        self._let_go()
+
+    def _named(self, error: OSError) -> OSError:
+        """`error` with the user's name in it instead of the temporary one."""
+        if error.errno is None or error.filename == self.filename:
+            return error
+        return OSError(error.errno, os.strerror(error.errno), self.filename)
+
+
+@cache
+def _renameat2() -> Any:
+    """The function of the C library; None where it has none."""
+    with contextlib.suppress(AttributeError, OSError, TypeError):
+        function = ctypes.CDLL(None, use_errno=True).renameat2
+        function.argtypes = [
+            ctypes.c_int,
+            ctypes.c_char_p,
+            ctypes.c_int,
+            ctypes.c_char_p,
+            ctypes.c_uint,
+        ]
+        return function
+    return None
+
+
+def _rename(source: str, target: str, flags: int) -> bool:
+    """Rename, or exchange; False where the file system cannot exchange."""
+    function = _renameat2() if flags else None
+    if function is not None:
+        done = function(_AT_FDCWD, os.fsencode(source), _AT_FDCWD, os.fsencode(target), flags)
+        if done == 0:
+            return True
+        number = ctypes.get_errno()
+        if number not in {errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM}:
+            raise OSError(number, os.strerror(number), target)
+    if flags == _RENAME_EXCHANGE:
+        return False
+    os.rename(source, target)
+    return True
+
+
+def _sync_tree(path: str) -> None:
+    """Wait until a folder with all below it is on the disk."""
+    for folder, _folders, files in os.walk(path):
+        for name in files:
+            full = os.path.join(folder, name)
+            if os.path.islink(full):
+                continue
+            descriptor = os.open(full, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        sync_folder(folder)

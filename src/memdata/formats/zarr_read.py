@@ -1,0 +1,362 @@
+"""Reading trees from zarr stores."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from memdata.formats import strings, zarr_library, zarr_types
+from memdata.formats.names import check_name
+from memdata.formats.selections import Selection, check_used, resolve
+from memdata.formats.tagged import TAG, TagError
+from memdata.formats.tree import (
+    NO_FILTERS,
+    SMALL,
+    DatasetNode,
+    Filters,
+    GroupNode,
+    LinkNode,
+    Options,
+    Plan,
+)
+from memdata.formats.zarr_attributes import CHUNKED, LINKS, decoded
+from memdata.formats.zarr_codecs import check_codecs, filters_of
+from memdata.formats.zarr_links import escaping_links
+from memdata.formats.zarr_types import BYTES, TEXT
+
+__all__ = ["ZarrSource", "opened_source"]
+
+Array = np.ndarray[Any, Any]
+
+
+@contextlib.contextmanager
+def opened_source(filename: str, **kwargs: Any) -> Iterator[ZarrSource]:
+    """A zarr store, open for reading inside the block.
+
+    Raises
+    ------
+    OSError
+        Missing (`FileNotFoundError`), or not a zarr group.
+    """
+    mode = kwargs.pop("mode", "r")
+    if not os.path.exists(filename):
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), filename)
+    try:
+        group = zarr_library.open_group(filename, mode, **kwargs)
+    except ImportError:
+        raise
+    except Exception as error:
+        raise OSError(f"{filename}: cannot be opened as a zarr group: {error}") from error
+    try:
+        yield ZarrSource(group)
+    finally:
+        zarr_library.close(group)
+
+
+class ZarrSource:
+    """An open zarr group with all below it."""
+
+    def __init__(self, group: Any) -> None:
+        self.group = group
+
+    def close(self) -> None:
+        """The group belongs to the caller."""
+
+    def plan(self, options: Options) -> Plan:
+        """Walk the group; see `memdata.formats.tree.Source`."""
+        walk = _Walk(self.group, options)
+        walk.run()
+        check_used(options.selections, walk.datasets)
+        return walk.plan
+
+    def plan_dataset(self, path: str, options: Options) -> Plan:
+        """A plan of the one array at `path`, an absolute path from the group."""
+        member = self._member(path)
+        if member is None or zarr_library.is_group(member):
+            raise KeyError(f"{self.group.store}: there is no dataset {path}")
+        root = GroupNode("/", "", None, {})
+        plan = Plan("loading", [root])
+        plan.nodes.append(_array_node(member, path, path.rpartition("/")[2], root, options, plan))
+        return plan
+
+    def _member(self, path: str) -> Any:
+        try:
+            for name in path.strip("/").split("/"):
+                check_name(name, path)
+            return self.group[path.strip("/")]
+        except (KeyError, ValueError):
+            return None
+
+    def stored(self, node: DatasetNode, index: Any, options: Options) -> StoredZarr:
+        """The elements that an index selects; see `memdata.formats.tree.Source`."""
+        member = self._member(node.path)
+        if member is None:
+            raise KeyError(f"{self.group.store}: there is no dataset {node.path}")
+        how = _Kind(member)
+        selection = None
+        if index is not None:
+            gap = node.filters.chunks or (1,) * len(member.shape)
+            selection = resolve(index, member.shape, how.dtype.itemsize, node.path, gap)
+        return StoredZarr(member, how, selection, node.path, options.convert_dataset_strings)
+
+
+class _Walk:
+    """One walk through a group."""
+
+    def __init__(self, group: Any, options: Options) -> None:
+        self.options = options
+        self.datasets: set[str] = set()
+        root = GroupNode("/", "", None, {})
+        self._read_group(root, group)
+        self.plan = Plan("loading", [root])
+        folder = zarr_library.store_folder(group)
+        self._outside: dict[str, tuple[str, str]] = {}
+        if folder is not None:
+            self._outside = escaping_links(folder, os.path.join(folder, group.path))
+        if "" in self._outside:
+            raise OSError(f"{folder}: its metadata are a symbolic link to {self._outside[''][1]}")
+
+    def run(self) -> None:
+        """Fill the plan."""
+        root = self.plan.nodes[0]
+        stack = [(root, zarr_library.members(root.source))]
+        while stack:
+            parent, members = stack[-1]
+            for name, member in members:
+                path = "/" + name if parent.parent is None else f"{parent.path}/{name}"
+                try:
+                    node = self._node(name, member, path, parent)
+                except (TypeError, ValueError) as error:
+                    self.plan.skipped.append((path, str(error)))
+                    continue
+                self.plan.nodes.append(node)
+                if isinstance(node, DatasetNode):
+                    self.datasets.add(path)
+                    continue
+                stack.append((node, zarr_library.members(member)))
+                break
+            else:
+                stack.pop()
+        self._add_links()
+
+    def _node(self, name: str, member: Any, path: str, parent: GroupNode) -> GroupNode:
+        check_name(name, path)
+        link = self._outside.get(path)
+        if link is not None and not (zarr_library.is_group(member) and link[0] != path):
+            raise ValueError(f"the symbolic link {link[0]} leads out of the store, to {link[1]}")
+        if isinstance(member, Exception):
+            raise ValueError(f"cannot be opened: {member}")
+        if not zarr_library.is_group(member):
+            return _array_node(member, path, name, parent, self.options, self.plan)
+        node = GroupNode(path, name, parent, {})
+        self._read_group(node, member)
+        return node
+
+    def _read_group(self, node: GroupNode, group: Any) -> None:
+        node.source = group
+        stored = dict(group.attrs)
+        node.attrs = decoded(stored, convert_strings=self.options.convert_attribute_strings)
+        links = stored.get(LINKS)
+        if isinstance(links, dict):
+            node.recipe = links  # followed when all nodes are known
+
+    def _add_links(self) -> None:
+        """Second names of what the plan has."""
+        known = {node.path: node for node in self.plan.nodes}
+        for node in list(self.plan.nodes):
+            links, node.recipe = node.recipe, None
+            for name, link in sorted((links or {}).items()):
+                path = "/" + name if node.parent is None else f"{node.path}/{name}"
+                target = known.get(str(link.get("hard"))) if isinstance(link, dict) else None
+                if path in known:
+                    continue
+                try:
+                    check_name(name, path)
+                except ValueError as error:
+                    self.plan.skipped.append((path, str(error)))
+                    continue
+                if target is None:
+                    self.plan.skipped.append((path, f"a link that leads nowhere: {link}"))
+                elif _is_below(node, target):
+                    self.plan.skipped.append((path, "a link to a group around it"))
+                else:
+                    self.plan.nodes.append(LinkNode(path, name, node, target))
+
+
+def _is_below(node: GroupNode, other: GroupNode) -> bool:
+    above: GroupNode | None = node
+    while above is not None:
+        if above is other:
+            return True
+        above = above.parent
+    return False
+
+
+class _Kind:
+    """What an array of a store is in memory.
+
+    Attributes
+    ----------
+    dtype : numpy.dtype
+        Type in memory.
+    storage : numpy.dtype
+        Type that is read; `TEXT` or `BYTES` for objects.
+    tag : str or None
+        What turns one into the other.
+    layout : Layout
+        Chunks and codecs.
+    null : bool
+        It stands for a null dataspace.
+    """
+
+    def __init__(self, member: Any) -> None:
+        self.layout = zarr_library.describe(member)
+        self.storage = _storage_of(member.dtype, self.layout)
+        tag = member.attrs.get(TAG)
+        self.tag: str | None = tag if isinstance(tag, str) else None
+        self.null = False
+        self.dtype = self.storage
+        if self.tag is not None:
+            self.null, self.dtype = zarr_types.restored(self.tag, self.storage)
+
+    def unpacked(self, part: Array) -> Array:
+        """Elements as memory has them."""
+        if part.dtype.kind == "T":
+            part = part.astype(object)
+        return part if self.tag is None else zarr_types.unpacked(part, self.dtype, self.tag)
+
+
+def _storage_of(dtype: np.dtype[Any], layout: zarr_library.Layout) -> np.dtype[Any]:
+    if dtype.kind == "T":
+        return TEXT
+    if dtype.kind != "O":
+        return dtype
+    names = {str(config.get("id") or config.get("name")) for config in layout.codecs}
+    if "vlen-utf8" in names:
+        return TEXT
+    return BYTES if "vlen-bytes" in names else dtype
+
+
+def _array_node(
+    member: Any, path: str, name: str, parent: GroupNode, options: Options, plan: Plan
+) -> DatasetNode:
+    how = _Kind(member)
+    check_codecs(how.layout.codecs, path)
+    attrs = decoded(dict(member.attrs), convert_strings=options.convert_attribute_strings)
+    shape = None if how.null else tuple(member.shape)
+    filters, replaced = _filters_of(member, how.layout)
+    plan.replaced.extend((path, text) for text in replaced)
+    node = DatasetNode(path, name, parent, attrs, shape, how.dtype, filters)
+    node.source = member
+    if shape is None:
+        import h5py
+
+        node.array = h5py.Empty(how.dtype)
+        return node
+    selection = None
+    if path in options.selections:
+        gap = filters.chunks or (1,) * len(shape)
+        selection = resolve(options.selections[path], shape, how.dtype.itemsize, path, gap)
+        node.shape = selection.shape
+        node.selected = (options.selections[path], shape)
+    stored = StoredZarr(member, how, selection, path, options.convert_dataset_strings)
+    node.dtype = stored.dtype
+    if node.nbytes <= SMALL:
+        node.array = np.zeros(node.shape or (), node.dtype)
+        stored.read_rows(0, node.shape[0] if node.shape else 1, node.array)
+    else:
+        node.stored = stored
+    return node
+
+
+def _filters_of(member: Any, layout: zarr_library.Layout) -> tuple[Filters, list[str]]:
+    """Chunks and filters in h5py's words; an array of one chunk and no filter has none."""
+    if not member.shape:
+        return NO_FILTERS, []
+    filters, replaced = filters_of(layout.codecs, layout.chunks)
+    whole = all(chunk >= length for chunk, length in zip(layout.chunks, member.shape, strict=True))
+    if whole and filters == Filters(layout.chunks) and not member.attrs.get(CHUNKED):
+        filters = NO_FILTERS
+    return filters, replaced
+
+
+class StoredZarr:
+    """The elements of a zarr array; see `memdata.formats.tree.StoredData`."""
+
+    def __init__(
+        self, member: Any, how: _Kind, selection: Selection | None, path: str, convert: bool
+    ) -> None:
+        self._member = member
+        self._how = how
+        self._selection = selection
+        self._path = path
+        self._convert = convert and strings.has_bytes(how.dtype)
+        self.file_name = str(member.store)
+        self.shape: tuple[int, ...] = member.shape if selection is None else selection.shape
+        self.dtype: np.dtype[Any] = strings.unicode_dtype(how.dtype) if self._convert else how.dtype
+
+    def piece_rows(self) -> int:
+        """Rows of about 16 MiB, whole chunks."""
+        if not self.shape:
+            return 1
+        if self._selection is not None:
+            return max(1, self.shape[0])
+        row = max(1, self.dtype.itemsize * int(np.prod(self.shape[1:], dtype=object)))
+        chunk = int(self._how.layout.grid[0])
+        return max((16 << 20) // row // chunk, 1) * chunk
+
+    def read_rows(self, start: int, stop: int, out: Array) -> None:
+        """Read a part along the first axis, or all of a scalar."""
+        if not out.size:
+            return
+        try:
+            if self._selection is not None:
+                self._give(self._selected(self._selection), out)
+            else:
+                index = (slice(start, stop),) if self.shape else ()
+                self._read(index, out)
+        except (MemoryError, TagError):
+            raise
+        except Exception as error:
+            reason = f"cannot read {self._path}: {str(error) or type(error).__name__}"
+            raise OSError(f"{self.file_name}: {reason}") from error
+
+    def _read(self, index: tuple[slice, ...], out: Array) -> None:
+        how = self._how
+        if how.tag is None and not self._convert and not how.dtype.hasobject:
+            zarr_library.read(self._member, index, out)
+        else:
+            self._give(np.asarray(self._member[index]), out)
+
+    def _give(self, part: Array, out: Array) -> None:
+        """Elements as they are stored, into `out`."""
+        part = self._how.unpacked(np.asarray(part))
+        out[...] = strings.to_unicode(part) if self._convert else part
+
+    def _selected(self, selection: Selection) -> Array:
+        """What the index selects, as it is stored."""
+        split = next((axis for axis, runs in enumerate(selection.runs) if len(runs) > 1), 0)
+        index = [_slice(runs[0]) for runs in selection.runs]
+        parts = []
+        for run in selection.runs[split] if selection.runs else ():
+            index[split] = _slice(run)
+            parts.append(np.asarray(self._member[tuple(index)]))
+        if not selection.runs:
+            parts.append(np.asarray(self._member[()]))
+        cover = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=split)
+        return cover if selection.rest is None else np.asarray(cover[selection.rest])
+
+    def extent(self) -> tuple[int, int] | None:
+        """Chunks are never in one piece."""
+        return None
+
+
+def _slice(run: Any) -> slice:
+    if not run.length:
+        return slice(0, 0)
+    return slice(run.start, run.start + (run.length - 1) * run.step + 1, run.step)

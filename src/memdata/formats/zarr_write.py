@@ -1,0 +1,390 @@
+"""Writing trees into zarr stores."""
+
+from __future__ import annotations
+
+import math
+import os
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from memdata.fileformats import Zarr
+from memdata.formats import strings, zarr_attributes, zarr_library, zarr_types
+from memdata.formats.names import check_name
+from memdata.formats.tagged import TAG
+from memdata.formats.tree import DatasetNode, Filters, GroupNode, LinkNode, Options, Plan
+from memdata.formats.zarr_codecs import check_codecs, codecs_of, in_format
+from memdata.formats.zarr_library import Layout
+from memdata.formats.zarr_types import BYTES, Stored
+
+__all__ = ["ZarrTarget", "create_array"]
+
+Array = np.ndarray[Any, Any]
+
+#: Bytes of a chunk where nobody says.
+_CHUNK = 4 << 20
+
+#: What the file system makes of a name: bytes of one, and of a whole path.
+_NAME_BYTES, _PATH_BYTES = 255, 4000
+
+
+class _Recipe(NamedTuple):
+    """How an array is stored."""
+
+    shape: tuple[int, ...]
+    kind: Stored
+    layout: Layout
+    attrs: dict[str, Any]
+
+
+class ZarrTarget:
+    """A zarr group that a plan is carried out in.
+
+    Parameters
+    ----------
+    group : zarr.Group or None
+        The root of what is written. It may come after planning, see `open`.
+    zarr_format : {2, 3}, optional
+        What the group will have, where it comes later.
+    replace : bool
+        Arrays that are there take the new content, if they have its shape and type.
+    folder : str or None
+        Where the store will be, when it is a folder: the names have to fit there.
+    """
+
+    def __init__(
+        self,
+        group: Any = None,
+        *,
+        zarr_format: int | None = None,
+        replace: bool = False,
+        folder: str | None = None,
+    ) -> None:
+        self.group = group
+        self.replace = replace
+        self._folder = folder
+        self._new = False
+        self._format = zarr_format or zarr_library.default_format()
+        if group is not None:
+            self.open(group)
+
+    def open(self, group: Any, *, new: bool = False) -> None:
+        """Say where to write; a `new` group has the attributes of the root already."""
+        self.group = group
+        self._new = new
+        self._format = zarr_library.format_of(group)
+
+    # ---- planning ----
+
+    def prepare(self, plan: Plan, options: Options) -> None:
+        """Find for each node how it will be stored; see `memdata.formats.tree.Target`."""
+        links: dict[int, dict[str, Any]] = {}
+        twins: dict[str, str] = {}
+        for node in plan.nodes:
+            if node.parent is not None:
+                self._check_name(node, twins)
+            if isinstance(node, LinkNode):
+                links.setdefault(id(node.parent), {})[node.name] = {"hard": node.target.path}
+        for node in plan.nodes:
+            if isinstance(node, LinkNode):
+                continue
+            attrs = node.attrs
+            if node.parent is None:
+                attrs = {**node.attrs, **options.extra_attrs}
+            stored = zarr_attributes.encoded(
+                attrs, f"{node.path}: ", convert_strings=options.convert_attribute_strings
+            )
+            if isinstance(node, DatasetNode):
+                node.recipe = self._recipe(node, stored, options, plan)
+                continue
+            if id(node) in links:
+                stored[zarr_attributes.LINKS] = links[id(node)]
+            node.recipe = stored
+        if self.group is not None:
+            self.check_room(plan)
+
+    def _check_name(self, node: GroupNode, twins: dict[str, str]) -> None:
+        """Refuse names that mean something else to zarr, or that a folder cannot hold."""
+        name, path = node.name, node.path
+        check_name(name, path)
+        if "\\" in name or name in zarr_library.METADATA or name.startswith("__zarr"):
+            raise ValueError(f"{path!r:.200}: {name!r:.100} cannot be a name in a zarr store")
+        try:
+            size = len(name.encode("utf-8"))
+        except UnicodeEncodeError:
+            raise ValueError(f"{path!r:.200}: the name is no text (not UTF-8)") from None
+        if self._folder is None:
+            if len(path) > 60_000:
+                raise ValueError(f"{path!r:.100}...: a path of {len(path)} characters")
+            return
+        if size > _NAME_BYTES:
+            raise ValueError(
+                f"{path!r:.100}...: a name of {size} bytes; folders hold names of {_NAME_BYTES}"
+            )
+        if len(os.fsencode(self._folder)) + len(path.encode()) > _PATH_BYTES:
+            raise ValueError(f"{path!r:.100}...: the path is too long for a folder")
+        other = twins.setdefault(path.casefold(), path)
+        if other != path and _folds_case(os.path.dirname(self._folder)):
+            raise ValueError(f"{path} and {other} are one name for the file system")
+
+    def _recipe(
+        self, node: DatasetNode, attrs: dict[str, Any], options: Options, plan: Plan
+    ) -> _Recipe:
+        if isinstance(node.array, np.ma.MaskedArray):
+            raise TypeError(f"{node.path}: a masked array would lose its mask")
+        try:
+            if node.shape is None:
+                shape: tuple[int, ...] = (0,)
+                kind = zarr_types.stored_null(node.dtype)
+            else:
+                _convert_text(node, options)
+                shape = node.shape
+                kind = zarr_types.stored(node.dtype, node.array, self._format)
+        except UnicodeEncodeError as error:
+            raise ValueError(f"{node.path}: text that is not ASCII: {error}") from None
+        except TypeError as error:
+            raise TypeError(f"{node.path}: {error}") from None
+        if kind.tag is not None:
+            attrs[TAG] = kind.tag
+        layout, replaced = self._layout(node, shape, kind)
+        plan.replaced.extend((node.path, text) for text in replaced)
+        if shape == layout.chunks == node.filters.chunks and not any(node.filters[1:]):
+            attrs[zarr_attributes.CHUNKED] = True
+        return _Recipe(shape, kind, layout, attrs)
+
+    def _layout(
+        self, node: DatasetNode, shape: tuple[int, ...], kind: Stored
+    ) -> tuple[Layout, list[str]]:
+        source = node.source
+        if type(source).__module__.partition(".")[0] == "zarr" and source.shape == shape:
+            kept = zarr_library.describe(source)  # between stores nothing is translated
+            check_codecs(kept.codecs, node.path)
+            if kept.zarr_format == self._format:
+                return kept, []
+        try:
+            return layout_for(
+                shape,
+                kind.dtype,
+                node.filters,
+                self._format,
+                axis=0 if node.part is None else node.part.axis,
+            )
+        except ValueError as error:
+            raise ValueError(f"{node.path}: {error}") from None
+
+    def check_room(self, plan: Plan) -> None:
+        """Refuse names that are taken by something else."""
+        for node in plan.nodes[1:]:
+            key = node.path.lstrip("/")
+            if key not in self.group:
+                continue
+            there = self.group[key]
+            if self.replace and isinstance(node, DatasetNode) and not zarr_library.is_group(there):
+                dtype = node.recipe.kind.dtype
+                if there.shape == node.shape and there.dtype == dtype:
+                    continue
+                raise RuntimeError(
+                    f"{node.path}: the dataset that is there has the shape {there.shape} and the "
+                    f"type {there.dtype}, expected {node.shape} and {node.dtype}"
+                )
+            if type(node) is not GroupNode or not zarr_library.is_group(there):
+                what = "group" if zarr_library.is_group(there) else "dataset"
+                raise ValueError(
+                    f"{node.path}: there is a {what} of this name in the target already"
+                )
+
+    # ---- laying out ----
+
+    def lay_out(self, plan: Plan) -> list[DatasetNode]:
+        """Make groups, attributes and arrays; see `memdata.formats.tree.Target`."""
+        remaining = []
+        for node in plan.nodes:
+            if isinstance(node, LinkNode):
+                continue
+            if isinstance(node, DatasetNode):
+                self._make_array(node)
+                if node.nbytes and (node.array is not None or node.stored is not None):
+                    remaining.append(node)
+            else:
+                self._make_group(node)
+        return remaining
+
+    def _make_group(self, node: GroupNode) -> None:
+        if node.parent is None:
+            node.place = self.group
+            if self._new:
+                return
+        elif node.name in node.parent.place:
+            node.place = node.parent.place[node.name]
+        else:
+            node.place = zarr_library.make_group(node.parent.place, node.name, node.recipe)
+            return
+        links = node.place.attrs.get(zarr_attributes.LINKS)
+        if links and zarr_attributes.LINKS in node.recipe:
+            node.recipe[zarr_attributes.LINKS] = {**links, **node.recipe[zarr_attributes.LINKS]}
+        zarr_attributes.merge(node.place.attrs, node.recipe)
+
+    def _make_array(self, node: DatasetNode) -> None:
+        recipe: _Recipe = node.recipe
+        parent: Any = node.parent
+        if self.replace and node.name in parent.place:
+            node.place = parent.place[node.name]
+            node.recipe = recipe._replace(layout=zarr_library.describe(node.place))
+            zarr_attributes.merge(node.place.attrs, recipe.attrs)
+            return
+        node.place = zarr_library.make_array(
+            parent.place, node.name, recipe.shape, recipe.kind.dtype, recipe.layout, recipe.attrs
+        )
+
+    # ---- moving ----
+
+    def grid(self, node: DatasetNode) -> tuple[int, ...]:
+        """What of a dataset has to be written as a whole: the shape of a chunk, or of a shard."""
+        layout: Layout = node.recipe.layout
+        return layout.grid
+
+    def rows_together(self, node: DatasetNode) -> int:
+        """Rows of a chunk, or of a shard; see `memdata.formats.tree.Target`."""
+        return (self.grid(node) or (1,))[0]
+
+    def write_rows(self, node: DatasetNode, start: int, stop: int, part: Array) -> None:
+        """Write a part along the first axis, or all of a scalar."""
+        self.write_block(node, (slice(start, stop),) if node.shape else (), part)
+
+    def write_block(self, node: DatasetNode, index: tuple[slice, ...], part: Array) -> None:
+        """Write a part: whole chunks, but at the end of an axis."""
+        zarr_library.write(node.place, index, node.recipe.kind.pack(part))
+
+    def finish(self, plan: Plan) -> None:
+        """Nothing is left to do."""
+
+
+def _folds_case(folder: str) -> bool:
+    """Whether a file system takes capital and small letters for the same."""
+    name = os.path.basename(folder.rstrip("/"))
+    other = os.path.join(os.path.dirname(folder.rstrip("/")), name.swapcase())
+    return name.swapcase() != name and os.path.exists(other) and os.path.samefile(folder, other)
+
+
+def _convert_text(node: DatasetNode, options: Options) -> None:
+    if not strings.has_unicode(node.dtype):
+        return
+    if not options.convert_dataset_strings:
+        raise TypeError(
+            f"{node.dtype} is not stored; convert_dataset_strings=True stores it as byte strings"
+        )
+    if node.array is not None:
+        node.array = strings.to_bytes(node.array)
+    node.dtype = strings.bytes_dtype(node.dtype)
+
+
+# ---- chunks and codecs ----
+
+
+def layout_for(
+    shape: tuple[int, ...],
+    dtype: np.dtype[Any],
+    filters: Filters,
+    zarr_format: int,
+    axis: int = 0,
+) -> tuple[Layout, list[str]]:
+    """How an array is cut and packed that has such filters in h5py's words.
+
+    Parameters
+    ----------
+    shape, dtype
+        Of the array as it is stored.
+    filters : Filters
+        Chunks of None are chosen here, the same whoever writes.
+    zarr_format : {2, 3}
+    axis : int
+        The axis to cut along first, where chunks are chosen.
+
+    Returns
+    -------
+    layout : Layout
+    replaced : list of str
+        Filters that zarr does not have, and what stands for them.
+
+    Raises
+    ------
+    ValueError
+        Chunks that do not fit, or options that the filter does not take.
+    """
+    if filters.chunks is None:
+        chunks = _guessed_chunks(shape, dtype.itemsize, axis)
+    elif len(filters.chunks) != len(shape):
+        raise ValueError(f"chunks {filters.chunks} do not fit the shape {shape}")
+    else:
+        chunks = tuple(
+            max(1, min(int(chunk), length))
+            for chunk, length in zip(filters.chunks, shape, strict=True)
+        )
+    configs: list[dict[str, Any]] = []
+    replaced: list[str] = []
+    if shape:
+        configs, replaced = codecs_of(filters, dtype)
+    return _layout(dtype, chunks, configs, zarr_format), replaced
+
+
+def _layout(
+    dtype: np.dtype[Any],
+    chunks: tuple[int, ...],
+    configs: list[dict[str, Any]],
+    zarr_format: int,
+) -> Layout:
+    codecs = in_format(configs, zarr_format, dtype)
+    if dtype.kind == "O" and zarr_format == 2:
+        codecs.insert(0, {"id": "vlen-bytes" if dtype.metadata == BYTES.metadata else "vlen-utf8"})
+    fill: Any = None
+    if zarr_format == 2 and dtype.kind in "biufc":
+        fill = dtype.type(0)
+    return Layout(
+        zarr_format, chunks, None, tuple(codecs), fill, "C", "." if zarr_format == 2 else "/"
+    )
+
+
+def _guessed_chunks(shape: tuple[int, ...], itemsize: int, axis: int) -> tuple[int, ...]:
+    """Chunks of some MiB, cut along `axis` first, then along the others in order."""
+    chunks = [max(1, length) for length in shape]
+    for place in [axis, *(other for other in range(len(shape)) if other != axis)]:
+        size = itemsize * math.prod(chunks)
+        if size <= _CHUNK:
+            break
+        chunks[place] = max(1, -(-chunks[place] * _CHUNK // size))
+    return tuple(chunks)
+
+
+def create_array(
+    group: Any,
+    name: str,
+    shape: Any,
+    dtype: Any,
+    data: Any,
+    chunks: Any,
+    compression: Any,
+    compression_opts: Any,
+    compressor: Any,
+    kwargs: dict[str, Any],
+) -> Any:
+    """Make an array in a group of zarr 2 or 3; see `memdata.formats.create_dataset_in`."""
+    if data is not None:
+        data = np.asarray(data, dtype=dtype)
+        shape = data.shape if shape is None else shape
+        dtype = data.dtype
+    shape = (shape,) if isinstance(shape, int | np.integer) else tuple(shape)
+    dtype = np.dtype("f8" if dtype is None else dtype)
+    chosen = Zarr.compression_kwargs(compression, compression_opts, compressor)["compressor"]
+    configs = [] if chosen is None else [dict(chosen.get_config())]
+    if isinstance(chunks, int | np.integer) and not isinstance(chunks, bool):
+        chunks = (int(chunks),) * len(shape)
+    filters = Filters(None if chunks is None or chunks is True else tuple(chunks))
+    zarr_format = zarr_library.format_of(group)
+    kind = zarr_types.stored(dtype, data, zarr_format)
+    layout, _ = layout_for(shape, kind.dtype, filters, zarr_format)
+    layout = _layout(kind.dtype, layout.chunks, configs, zarr_format)
+    attrs = {} if kind.tag is None else {TAG: kind.tag}
+    array = zarr_library.make_array(group, name, shape, kind.dtype, layout, attrs, kwargs)
+    if data is not None and data.size:
+        zarr_library.write(array, (slice(None),) if shape else (), kind.pack(data))
+    return array

@@ -1,0 +1,246 @@
+"""Saving into zarr stores: folders, in which every rank writes whole chunks, and zip files."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from memdata.atomic_folder import AtomicFolder
+from memdata.locking import AtomicFile
+from memdata.progress import Progress, ProgressLike
+from memdata.transfer.load import report_skipped
+from memdata.transfer.movers import transfer_rows
+from memdata.transfer.parts import gather_part, owned_blocks
+
+if TYPE_CHECKING:
+    from memdata.formats.tree import DatasetNode, Options, Plan, Source
+    from memdata.formats.zarr_write import ZarrTarget
+    from memdata.transfer.ranks import Bounds, Ranks
+
+__all__ = ["save_zarr", "write_blocks"]
+
+
+class _Store:
+    """Where a store is written, and how; rank 0 decides.
+
+    Attributes
+    ----------
+    as_zip : bool
+        One file, written by rank 0.
+    keep : bool
+        What is there already stays.
+    zarr_format : int
+        Of the groups and arrays.
+    consolidated : bool
+        Whether the metadata of all members are written in one place as well.
+    """
+
+    def __init__(self, name: str, mode: str, open_kw: dict[str, Any]) -> None:
+        from memdata.formats import zarr_library
+
+        there = os.path.exists(name)
+        if mode == "r+" and not there:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
+        self.as_zip = name.rstrip("/").endswith(".zip")
+        self.keep = there and mode in {"a", "r+"}
+        wanted = zarr_library.check_format(open_kw.pop("zarr_format", None))
+        consolidated = open_kw.pop("consolidated", None)
+        self.zarr_format = wanted or zarr_library.default_format()
+        if self.keep:
+            group = self.opened(name, "r")
+            try:
+                self.zarr_format = zarr_library.format_of(group)
+                if consolidated is None:
+                    consolidated = zarr_library.is_consolidated(group)
+            finally:
+                zarr_library.close(group)
+            if wanted not in (None, self.zarr_format):
+                raise ValueError(
+                    f"{name}: zarr_format={wanted}, but the store has the format {self.zarr_format}"
+                )
+        self.consolidated = bool(consolidated)
+
+    def opened(self, path: str, mode: str, **open_kw: Any) -> Any:
+        """The store's group."""
+        from memdata.formats import zarr_library
+
+        if mode != "r":
+            open_kw["zarr_format"] = self.zarr_format
+        try:
+            return zarr_library.open_group(
+                path, mode, as_zip=self.as_zip, use_consolidated=False, **open_kw
+            )
+        except (ImportError, TypeError, OSError):
+            raise
+        except Exception as error:
+            raise OSError(f"{path}: cannot be opened as a zarr group: {error}") from error
+
+
+def save_zarr(
+    source: Source,
+    name: str,
+    mode: str,
+    options: Options,
+    durable: bool | None,
+    show: ProgressLike,
+    ranks: Ranks,
+    open_kw: dict[str, Any],
+    replace: bool,
+) -> None:
+    """Plan, agree, lay out, move, commit; see `memdata.transfer.save.save_file`."""
+    from memdata.formats.zarr_write import ZarrTarget
+    from memdata.transfer.save import planned
+
+    what = f"saving {name}"
+    store: _Store | None = None
+    with ranks.together(what):
+        if ranks.first:
+            store = _Store(name, mode, open_kw)
+    store = ranks.share(store)
+    assert store is not None
+    target = ZarrTarget(
+        zarr_format=store.zarr_format,
+        replace=replace,
+        folder=None if store.as_zip else os.path.realpath(name),
+    )
+    plan, parts, bounds = planned(source, target, what, mode, options, ranks, hdf5=False)
+    total = sum(node.moved for node in plan.datasets())
+    with (
+        contextlib.ExitStack() as stack,
+        Progress(f"saving {os.path.basename(name)}", total, ranks.shown(show)) as bar,
+    ):
+        path = ""
+        with ranks.together(what):
+            if ranks.first:
+                path = stack.enter_context(_temporary(store, name, mode, durable))
+                opened = stack.enter_context(contextlib.ExitStack())
+                with _named_errors(name, path):
+                    _lay_out(plan, target, store, path, opened, open_kw, bar)
+        path = ranks.share(path)
+        _move_parts(parts, target, store, path, name, bounds, ranks, bar)
+        with ranks.together(what):
+            if ranks.first:
+                with _named_errors(name, path):
+                    if store.consolidated:
+                        from memdata.formats import zarr_library
+
+                        zarr_library.consolidate(target.group)
+                    opened.close()
+                stack.close()  # puts it into its place
+    report_skipped(plan, name)
+
+
+@contextlib.contextmanager
+def _temporary(store: _Store, name: str, mode: str, durable: bool | None) -> Iterator[str]:
+    """The name to write to; at the end of the block the store gets its own."""
+    from memdata.formats import zarr_library
+    from memdata.formats.zarr_links import escaping_links
+
+    exclusive = mode in {"w-", "x"}
+    if store.as_zip:
+        with AtomicFile(name, keep=store.keep, exclusive=exclusive, durable=durable) as file:
+            yield file.path
+        return
+    with AtomicFolder(
+        name,
+        keep=store.keep,
+        exclusive=exclusive,
+        durable=durable,
+        replaceable=zarr_library.is_store,
+    ) as folder:
+        for path, target in escaping_links(folder.path).values():
+            raise OSError(
+                f"{name}: the symbolic link {path} leads out of the store, to {target}; "
+                "nothing is written through it"
+            )
+        yield folder.path
+
+
+def _lay_out(
+    plan: Plan,
+    target: ZarrTarget,
+    store: _Store,
+    path: str,
+    stack: contextlib.ExitStack,
+    open_kw: dict[str, Any],
+    bar: Progress,
+) -> None:
+    """Make everything in the temporary store, and write what is common."""
+    from memdata.formats import zarr_library
+
+    if store.keep:
+        group = store.opened(path, "r+", **open_kw)
+    else:
+        # "w" would have zarr make the folder anew, and the lock on it would be lost.
+        new = "w" if store.as_zip else "a"
+        group = store.opened(path, new, attributes=plan.nodes[0].recipe, **open_kw)
+    stack.callback(zarr_library.close, group)
+    target.open(group, new=not store.keep)
+    if store.keep:
+        target.check_room(plan)
+    for node in target.lay_out(plan):
+        if node.part is None:
+            transfer_rows(node, target, bar)
+
+
+def _move_parts(
+    parts: list[DatasetNode],
+    target: ZarrTarget,
+    store: _Store,
+    path: str,
+    name: str,
+    bounds: dict[str, Bounds],
+    ranks: Ranks,
+    bar: Progress,
+) -> None:
+    """Write distributed datasets: in a folder each rank its chunks, in a zip file rank 0."""
+    from memdata.formats import zarr_library
+
+    for node in parts:
+        if store.as_zip:
+            gather_part(node, target, ranks, bar)
+            continue
+        grid = ranks.share(target.grid(node) if ranks.first else None)  # of one that was there
+        with ranks.together(f"{bar.what}: {node.path}"), _named_errors(name, path):
+            if not ranks.first:
+                node.place = zarr_library.reopened(path, node.path)
+        if node.nbytes:
+            write_blocks(node, target, grid, bounds[node.path], ranks, bar)
+
+
+def write_blocks(
+    node: DatasetNode,
+    target: ZarrTarget,
+    grid: tuple[int, ...],
+    bounds: Bounds,
+    ranks: Ranks,
+    bar: Progress,
+) -> None:
+    """Write the chunks of a distributed dataset, each by the rank that owns it. Collective."""
+    for block, origin in owned_blocks(node, grid, bounds, ranks):
+        with ranks.together(f"{bar.what}: {node.path}"):
+            if block is not None:
+                index = tuple(
+                    slice(start, start + length)
+                    for start, length in zip(origin, block.shape, strict=True)
+                )
+                target.write_block(node, index, block)
+                bar.advance(block.nbytes)
+
+
+@contextlib.contextmanager
+def _named_errors(name: str, temporary: str) -> Iterator[None]:
+    """Errors of the block name the user's file."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, f"saving failed: {os.strerror(error.errno)}", name) from error
+    except RuntimeError as error:
+        if not temporary or temporary not in str(error):
+            raise
+        raise RuntimeError(str(error).replace(temporary, name)) from error
