@@ -291,7 +291,7 @@ class StoredZarr:
     def __init__(
         self, member: Any, how: _Kind, selection: Selection | None, path: str, convert: bool
     ) -> None:
-        self._member = member
+        self._member = zarr_library.careful(member)
         self._how = how
         self._selection = selection
         self._path = path
