@@ -217,6 +217,18 @@ class TestImporting:
         assert mpiutil.split_local is mpitools.split_local
 
 
+@pytest.mark.usefixtures("fake")
+def test_files_of_plain_containers_are_ours_also_beside_caput(tmp_path):
+    """Without `install`: both packages are in use, each with classes of its own."""
+    import caput.memdata
+
+    MemDiskGroup().save(tmp_path / "x.h5")
+    with h5py.File(tmp_path / "x.h5") as file:
+        assert file.attrs["__memh5_subclass"] == "caput.memdata.MemDiskGroup"
+    assert type(MemDiskGroup.from_file(tmp_path / "x.h5")) is MemDiskGroup
+    assert caput.memdata.MemDiskGroup is not MemDiskGroup
+
+
 class TestWithoutCaput:
     def test_there_is_a_package(self):
         with compat.install():

@@ -14,7 +14,7 @@ from memdata._cmemdata import MemDatasetDistributed, check_new_path
 from memdata.fileformats import HDF5, FileFormat, check_file_format
 from memdata.formats import create_dataset_in, is_zarr
 from memdata.group import FileName, MemGroup, _BaseGroup
-from memdata.trust import find_class
+from memdata.trust import PLAIN, find_class
 
 __all__ = ["MemDiskGroup"]
 
@@ -614,7 +614,8 @@ class MemDiskGroup(_BaseGroup):
         cls = type(self)
         extra = {}
         if _SUBCLASS_ATTRIBUTE not in self.attrs:
-            extra[_SUBCLASS_ATTRIBUTE] = f"{cls.__module__}.{cls.__qualname__}"
+            plain = cls is MemDiskGroup
+            extra[_SUBCLASS_ATTRIBUTE] = PLAIN if plain else f"{cls.__module__}.{cls.__qualname__}"
         transfer.save_file(
             self._get_storage(),
             filename,

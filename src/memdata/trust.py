@@ -14,14 +14,16 @@ from functools import lru_cache
 from types import ModuleType
 from typing import Any
 
-__all__ = ["find_class", "trust"]
+__all__ = ["PLAIN", "find_class", "trust"]
 
 _trusted: set[str] = set()
 
-# What files of plain containers say that were written before memdata: there is no module to import.
-_PLAIN = frozenset(
-    f"caput.{module}.MemDiskGroup" for module in ("memdata", "memdata._memh5", "memh5")
-)
+#: What files of plain containers say. It is an older name, which all programs know that read them;
+#: for us there is no module to import.
+PLAIN = "caput.memdata.MemDiskGroup"
+
+# The same in files of other releases.
+_PLAIN = {PLAIN, "caput.memdata._memh5.MemDiskGroup", "caput.memh5.MemDiskGroup"}
 
 
 def trust(package: str) -> None:
@@ -115,6 +117,10 @@ def find_class(path: str) -> Any:
     ImportError
         A trusted module could not be imported.
     """
+    if path in _PLAIN:
+        from memdata.diskgroup import MemDiskGroup
+
+        return MemDiskGroup
     parts = path.split(".")
     if not all(part.isidentifier() for part in parts):
         return None
@@ -126,8 +132,4 @@ def find_class(path: str) -> Any:
             found = vars(found).get(part) if hasattr(found, "__dict__") else None
         if found is not None:
             return found
-    if path in _PLAIN:
-        from memdata.diskgroup import MemDiskGroup
-
-        return MemDiskGroup
     return None
