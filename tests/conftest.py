@@ -15,6 +15,9 @@ from hypothesis import HealthCheck, settings
 from memdata import MemDiskGroup, MemGroup
 from support import fill
 
+#: A suite of its own; test_clients_suites.py runs it.
+collect_ignore = ["client_suite"]
+
 _SLOW_OK = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 
 settings.register_profile(
