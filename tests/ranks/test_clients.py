@@ -142,6 +142,93 @@ class TestContainers:
         assert attributes == {"telescope": {"name": "small", "dishes": [1, 2]}}
 
 
+EVEN = np.arange(8) % 2 == 0
+HEAVY = (numbered(*SHAPE) + 0.5).astype("f4") > 10
+
+
+def set_item(*index_and_value):
+    """What NumPy makes of ``whole[index] = value``."""
+
+    def changed(whole):
+        whole = whole.copy()
+        whole[index_and_value[0]] = index_and_value[1]
+        return whole
+
+    return changed
+
+
+def by_channel(vis, weight):
+    for local, _ in vis[:].enumerate(0):
+        vis[:].local_array[local] *= 3
+
+
+def by_channel_of_the_whole(vis, weight):
+    for _, channel in vis[:].enumerate(0):
+        vis[channel, :, 1] = channel
+
+
+def there_and_back(vis, weight):
+    moved = np.cumsum(vis[:].redistribute(2), axis=0)
+    vis[:] = moved.redistribute(0)
+
+
+def in_place(vis, weight):
+    part = vis[:]
+    part *= 2
+    np.add(part, 1, out=part)
+
+
+# What programs do with a dataset, and what comes of the whole array.
+CHANGES = {
+    "a number": (lambda v, w: v.__setitem__(slice(None), 3), set_item(slice(None), 3)),
+    "the whole array": (
+        lambda v, w: v.__setitem__(slice(None), v[:].allgather() * 2),
+        lambda whole: whole * 2,
+    ),
+    "this rank's part": (
+        lambda v, w: v.__setitem__(slice(None), v[:].local_array * 2),
+        lambda whole: whole * 2,
+    ),
+    "one time": (lambda v, w: v.__setitem__((..., 0), 7), set_item((..., 0), 7)),
+    "a mask of times": (
+        lambda v, w: v.__setitem__((slice(None), slice(None), EVEN), 7),
+        set_item((slice(None), slice(None), EVEN), 7),
+    ),
+    "one channel": (lambda v, w: v.__setitem__(2, 5), set_item(2, 5)),
+    "some channels": (
+        lambda v, w: v.__setitem__((slice(1, 4), 1), np.arange(8)),
+        set_item((slice(1, 4), 1), np.arange(8)),
+    ),
+    "a list of channels": (lambda v, w: v.__setitem__([0, 3], 1), set_item([0, 3], 1)),
+    "what another dataset says": (
+        lambda v, w: v.__setitem__(slice(None), np.where(w[:] > 10, v[:], 0)),
+        lambda whole: np.where(HEAVY, whole, 0),
+    ),
+    "a mask of the same shape": (
+        lambda v, w: v[:].__setitem__(w[:] <= 10, 0),
+        lambda whole: np.where(HEAVY, whole, 0),
+    ),
+    "the plain view": (
+        lambda v, w: v[:].view(np.ndarray).__setitem__(slice(None), 4),
+        set_item(slice(None), 4),
+    ),
+    "channel by channel": (by_channel, lambda whole: whole * 3),
+    "channel by channel of the whole": (
+        by_channel_of_the_whole,
+        set_item((slice(None), slice(None), 1), np.arange(5)[:, np.newaxis]),
+    ),
+    "along the other axis": (there_and_back, lambda whole: np.cumsum(whole, axis=0)),
+    "in place": (in_place, lambda whole: whole * 2 + 1),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_changing_a_dataset(stream, whole, name):
+    change, expected = CHANGES[name]
+    change(stream.vis, stream.weight)
+    same(stream.vis[:].allgather(), expected(whole).astype("c8"))
+
+
 class TestMemory:
     """Nothing but reference counts frees a container, also after all that communicates."""
 
