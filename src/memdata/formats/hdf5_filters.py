@@ -99,7 +99,9 @@ def set_pipeline(
     for code, flags, values, _name in pipeline:
         if not flags & h5z.FLAG_OPTIONAL:
             require_filter(code, "this dataset")
-        plist.set_filter(code, flags, values)
+        # Bitshuffle puts three values of its own before those asked for, each time that a
+        # dataset is made.
+        plist.set_filter(code, flags, values[3:] if code == H5FILTER else values)
 
 
 def _chunk_shape(
