@@ -104,3 +104,20 @@ def make_group(kind: str, tmp_path: Path) -> Iterator[Callable[[], Any]]:
 def any_tree(make_group: Callable[[], Any]) -> Any:
     """The tree of `fill`, in each implementation of the group interface."""
     return fill(make_group())
+
+
+@pytest.fixture(params=["h5py", "memory", "container", "container of a file"])
+def h5(request):
+    """An empty tree that speaks h5py's language; the first is h5py's own, to compare with."""
+    import h5py
+
+    import memdata
+
+    if request.param == "memory":
+        yield memdata.MemGroup()
+        return
+    if request.param == "container":
+        yield memdata.MemDiskGroup()
+        return
+    with h5py.File("tree.h5", "w", driver="core", backing_store=False) as file:
+        yield file if request.param == "h5py" else memdata.MemDiskGroup(file)

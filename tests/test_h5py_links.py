@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import pickle
-from collections.abc import Iterator
 from typing import Any
 
 import h5py
@@ -12,56 +11,43 @@ import numpy as np
 import pytest
 
 import memdata
-from memdata import MemDiskGroup, MemGroup, NamedType
+from memdata import MemGroup, NamedType
 
 
-@pytest.fixture(params=["h5py", "memory", "container", "container of a file"])
-def tree(request: pytest.FixtureRequest) -> Iterator[Any]:
-    """An empty tree that speaks h5py's language."""
-    if request.param == "memory":
-        yield MemGroup()
-        return
-    if request.param == "container":
-        yield MemDiskGroup()
-        return
-    with h5py.File("tree.h5", "w", driver="core", backing_store=False) as file:
-        yield file if request.param == "h5py" else MemDiskGroup(file)
-
-
-def test_a_soft_link_leads_to_what_has_the_path(tree: Any) -> None:
-    tree.create_dataset("a/x", data=np.arange(3))
-    tree["absolute"] = h5py.SoftLink("/a/x")
-    tree["a/relative"] = h5py.SoftLink("x")
-    tree["group"] = h5py.SoftLink("/a")
+def test_a_soft_link_leads_to_what_has_the_path(h5: Any) -> None:
+    h5.create_dataset("a/x", data=np.arange(3))
+    h5["absolute"] = h5py.SoftLink("/a/x")
+    h5["a/relative"] = h5py.SoftLink("x")
+    h5["group"] = h5py.SoftLink("/a")
     for name in ("absolute", "a/relative", "group/x", "group/relative"):
-        assert tree[name][:].tolist() == [0, 1, 2]
-        assert tree[name].name == "/" + name
-    assert list(tree) == ["a", "absolute", "group"]
+        assert h5[name][:].tolist() == [0, 1, 2]
+        assert h5[name].name == "/" + name
+    assert list(h5) == ["a", "absolute", "group"]
 
 
-def test_a_soft_link_shows_what_comes_under_its_path_later(tree: Any) -> None:
-    tree["late"] = h5py.SoftLink("/x")
-    assert tree.get("late", "nothing") == "nothing"
-    tree["x"] = 5
-    assert tree["late"][()] == 5
-    del tree["x"]
-    assert tree.get("late") is None
+def test_a_soft_link_shows_what_comes_under_its_path_later(h5: Any) -> None:
+    h5["late"] = h5py.SoftLink("/x")
+    assert h5.get("late", "nothing") == "nothing"
+    h5["x"] = 5
+    assert h5["late"][()] == 5
+    del h5["x"]
+    assert h5.get("late") is None
 
 
 @pytest.mark.parametrize("path", ["/nowhere", "nowhere"])
-def test_a_link_that_leads_nowhere_is_there_and_its_target_missing(tree: Any, path: str) -> None:
-    tree["link"] = h5py.SoftLink(path)
-    assert tree.get("link") is None
+def test_a_link_that_leads_nowhere_is_there_and_its_target_missing(h5: Any, path: str) -> None:
+    h5["link"] = h5py.SoftLink(path)
+    assert h5.get("link") is None
     with pytest.raises(KeyError):
-        tree["link"]
-    assert dict(tree.items()) == {"link": None}
-    assert list(tree.values()) == [None]
-    assert "link" in tree
-    assert "link/x" not in tree
-    assert list(tree) == ["link"]
-    assert len(tree) == 1
-    del tree["link"]
-    assert "link" not in tree
+        h5["link"]
+    assert dict(h5.items()) == {"link": None}
+    assert list(h5.values()) == [None]
+    assert "link" in h5
+    assert "link/x" not in h5
+    assert list(h5) == ["link"]
+    assert len(h5) == 1
+    del h5["link"]
+    assert "link" not in h5
 
 
 def test_circles_of_soft_links_end() -> None:
@@ -82,70 +68,70 @@ def test_an_external_link_is_kept_and_not_followed_in_memory() -> None:
     assert group.get("there", getclass=True, getlink=True) is h5py.ExternalLink
 
 
-def test_what_get_tells_of_links(tree: Any) -> None:
-    tree["x"] = 1
-    tree["soft"] = h5py.SoftLink("/x")
-    tree["external"] = h5py.ExternalLink("other.h5", "/x")
-    assert isinstance(tree.get("x", getlink=True), h5py.HardLink)
-    assert tree.get("soft", getlink=True).path == "/x"
-    assert tree.get("external", getlink=True).path == "/x"
-    kinds = [tree.get(name, getclass=True, getlink=True) for name in ("x", "soft", "external")]
+def test_what_get_tells_of_links(h5: Any) -> None:
+    h5["x"] = 1
+    h5["soft"] = h5py.SoftLink("/x")
+    h5["external"] = h5py.ExternalLink("other.h5", "/x")
+    assert isinstance(h5.get("x", getlink=True), h5py.HardLink)
+    assert h5.get("soft", getlink=True).path == "/x"
+    assert h5.get("external", getlink=True).path == "/x"
+    kinds = [h5.get(name, getclass=True, getlink=True) for name in ("x", "soft", "external")]
     assert kinds == [h5py.HardLink, h5py.SoftLink, h5py.ExternalLink]
-    assert tree.get("missing", 3, getclass=True, getlink=True) == 3
-    assert tree.get("missing", 3, getlink=True) == 3
-    assert tree.get("soft", getclass=True) is type(tree["x"])
+    assert h5.get("missing", 3, getclass=True, getlink=True) == 3
+    assert h5.get("missing", 3, getlink=True) == 3
+    assert h5.get("soft", getclass=True) is type(h5["x"])
 
 
-def test_a_hard_link_is_another_name_of_the_same(tree: Any) -> None:
-    tree.create_dataset("x", data=np.arange(3))
-    tree["y"] = tree["x"]
-    tree.create_group("a")
-    tree["b/c"] = tree["a"]
-    tree["y"][0] = 7
-    tree["x"].attrs["unit"] = "K"
-    tree["a"].create_group("new")
-    assert tree["x"][0] == 7
-    assert tree["y"].attrs["unit"] == "K"
-    assert list(tree["b/c"]) == ["new"]
-    del tree["x"]
-    del tree["a"]
-    assert tree["y"][:].tolist() == [7, 1, 2]
-    assert list(tree["b/c"]) == ["new"]
+def test_a_hard_link_is_another_name_of_the_same(h5: Any) -> None:
+    h5.create_dataset("x", data=np.arange(3))
+    h5["y"] = h5["x"]
+    h5.create_group("a")
+    h5["b/c"] = h5["a"]
+    h5["y"][0] = 7
+    h5["x"].attrs["unit"] = "K"
+    h5["a"].create_group("new")
+    assert h5["x"][0] == 7
+    assert h5["y"].attrs["unit"] == "K"
+    assert list(h5["b/c"]) == ["new"]
+    del h5["x"]
+    del h5["a"]
+    assert h5["y"][:].tolist() == [7, 1, 2]
+    assert list(h5["b/c"]) == ["new"]
 
 
-def test_a_group_may_hold_itself(tree: Any) -> None:
-    tree.create_group("a")["x"] = 1
-    tree["a/loop"] = tree["a"]
-    assert tree["a/loop/loop/x"][()] == 1
+def test_a_group_may_hold_itself(h5: Any) -> None:
+    h5.create_group("a")["x"] = 1
+    h5["a/loop"] = h5["a"]
+    assert h5["a/loop/loop/x"][()] == 1
 
 
-def test_things_are_made_through_soft_links(tree: Any) -> None:
-    tree.create_group("a")
-    tree["s"] = h5py.SoftLink("/a")
-    tree["s/x"] = 1
-    tree.create_group("s/b")
-    assert sorted(tree["a"]) == ["b", "x"]
+def test_things_are_made_through_soft_links(h5: Any) -> None:
+    h5.create_group("a")
+    h5["s"] = h5py.SoftLink("/a")
+    h5["s/x"] = 1
+    h5.create_group("s/b")
+    assert sorted(h5["a"]) == ["b", "x"]
 
 
 @pytest.mark.parametrize("name", ["x", "a", "soft", "external"])
-def test_a_name_that_is_taken_is_not_assigned_to(tree: Any, name: str) -> None:
-    tree["x"] = 1
-    tree.create_group("a")
-    tree["soft"] = h5py.SoftLink("/nowhere")
-    tree["external"] = h5py.ExternalLink("other.h5", "/x")
+def test_a_name_that_is_taken_is_not_assigned_to(h5: Any, name: str) -> None:
+    h5["x"] = 1
+    h5.create_group("a")
+    h5["soft"] = h5py.SoftLink("/nowhere")
+    h5["external"] = h5py.ExternalLink("other.h5", "/x")
     with pytest.raises((ValueError, OSError)):
-        tree[name] = 2
-    assert tree["x"][()] == 1
+        h5[name] = 2
+    assert h5["x"][()] == 1
 
 
-def test_a_named_type_has_a_name_and_attributes(tree: Any) -> None:
-    tree["sample"] = np.dtype("i2")
-    tree["sample"].attrs["unit"] = "K"
-    assert tree["sample"].dtype == np.dtype("i2")
-    assert tree["sample"].attrs["unit"] == "K"
-    assert tree["sample"].name == "/sample"
-    assert "sample" in tree
-    assert "sample/x" not in tree
+def test_a_named_type_has_a_name_and_attributes(h5: Any) -> None:
+    h5["sample"] = np.dtype("i2")
+    h5["sample"].attrs["unit"] = "K"
+    assert h5["sample"].dtype == np.dtype("i2")
+    assert h5["sample"].attrs["unit"] == "K"
+    assert h5["sample"].name == "/sample"
+    assert "sample" in h5
+    assert "sample/x" not in h5
 
 
 def _linked() -> MemGroup:

@@ -53,8 +53,33 @@ chunk_length(PyObject *value, npy_intp axis_length)
     return PyLong_FromSsize_t(length < axis_length ? length : (Py_ssize_t)axis_length);
 }
 
+/* How far each axis may grow: the `maxshape` of a resizable dataset, borrowed; else NULL. */
 static PyObject *
-chunks_for(module_state *state, PyArrayObject *array, PyObject *value)
+growing_to(DatasetBody *self)
+{
+    PyObject *most =
+        self->creation != NULL ? PyDict_GetItemString(self->creation, "maxshape") : NULL;
+    return most != NULL && PyTuple_Check(most) &&
+                   PyTuple_GET_SIZE(most) == PyArray_NDIM((PyArrayObject *)self->array)
+               ? most
+               : NULL;
+}
+
+/* The longest chunk that makes sense along an axis that may grow. */
+static npy_intp
+longest_axis(PyObject *most, int axis, npy_intp length)
+{
+    PyObject *limit = PyTuple_GET_ITEM(most, axis);
+    Py_ssize_t longest = PyLong_Check(limit) ? PyLong_AsSsize_t(limit) : PY_SSIZE_T_MAX;
+    if (longest == -1 && PyErr_Occurred()) {
+        PyErr_Clear();
+        longest = PY_SSIZE_T_MAX;
+    }
+    return longest > length ? longest : length;
+}
+
+static PyObject *
+chunks_for(module_state *state, PyArrayObject *array, PyObject *value, PyObject *most)
 {
     int ndim = PyArray_NDIM(array);
     const distribution *dist =
@@ -82,9 +107,9 @@ chunks_for(module_state *state, PyArrayObject *array, PyObject *value)
     }
     PyObject *chunks = PyTuple_New(ndim);
     for (int i = 0; chunks != NULL && i < ndim; i++) {
-        PyObject *length =
-            chunk_length(PyTuple_GET_ITEM(given, i),
-                         dist != NULL && dist->axis == i ? dist->length : PyArray_DIM(array, i));
+        npy_intp axis = dist != NULL && dist->axis == i ? dist->length : PyArray_DIM(array, i);
+        PyObject *length = chunk_length(PyTuple_GET_ITEM(given, i),
+                                        most != NULL ? longest_axis(most, i, axis) : axis);
         if (length == NULL) {
             Py_CLEAR(chunks);
         }
@@ -110,7 +135,8 @@ body_set_chunks(DatasetBody *self, PyObject *value)
         PyErr_Format(PyExc_ValueError, "a null dataspace has no chunks, got %R", value);
         return -1;
     }
-    PyObject *chunks = chunks_for(state_of((PyObject *)self), (PyArrayObject *)self->array, value);
+    PyObject *chunks = chunks_for(state_of((PyObject *)self), (PyArrayObject *)self->array, value,
+                                  growing_to(self));
     if (chunks == NULL) {
         return -1;
     }
@@ -295,11 +321,11 @@ body_setstate(PyObject *self, PyObject *pickled)
         }
         Py_XSETREF(body->attrs, Py_NewRef(attrs));
     }
+    Py_XSETREF(body->creation, creation != Py_None ? Py_NewRef(creation) : NULL);
     if (body_set_chunks(body, chunks) < 0) {
         return NULL;
     }
     body_set_compression(body, compression, options);
-    Py_XSETREF(body->creation, creation != Py_None ? Py_NewRef(creation) : NULL);
     Py_RETURN_NONE;
 }
 

@@ -25,6 +25,33 @@ common_array(PyObject *self)
 
 /* ---- indexing ---- */
 
+/* NumPy has refused an index (the error is set): the Python layer may know what h5py means by it. It returns
+   NotImplemented where it does not, and NumPy's error stays. `value` NULL: read. */
+static PyObject *
+other_index(PyObject *self, PyObject *key, PyObject *value)
+{
+    module_state *state = state_of(self);
+    PyObject *type, *error, *traceback, *result;
+    if (state->other_index == NULL ||
+        !(PyErr_ExceptionMatches(PyExc_IndexError) || PyErr_ExceptionMatches(PyExc_TypeError) ||
+          PyErr_ExceptionMatches(PyExc_ValueError))) {
+        return NULL;
+    }
+    PyErr_Fetch(&type, &error, &traceback);
+    result = value != NULL
+                 ? PyObject_CallFunctionObjArgs(state->other_index, self, key, value, NULL)
+                 : PyObject_CallFunctionObjArgs(state->other_index, self, key, NULL);
+    if (result != Py_NotImplemented) {
+        Py_XDECREF(type);
+        Py_XDECREF(error);
+        Py_XDECREF(traceback);
+        return result;
+    }
+    Py_DECREF(result);
+    PyErr_Restore(type, error, traceback);
+    return NULL;
+}
+
 static PyObject *
 common_subscript(PyObject *self, PyObject *key)
 {
@@ -33,13 +60,36 @@ common_subscript(PyObject *self, PyObject *key)
         return NULL;
     }
     if (PyArray_Check(body->array)) {
-        return PyObject_GetItem(body->array, key);
+        PyObject *array = Py_NewRef(body->array);
+        PyObject *part = PyObject_GetItem(array, key);
+        Py_DECREF(array);
+        return part != NULL ? part : other_index(self, key, NULL);
     }
     if (key == Py_Ellipsis || (PyTuple_Check(key) && PyTuple_GET_SIZE(key) == 0)) {
         return Py_NewRef(body->array);
     }
     return PyErr_Format(PyExc_ValueError,
                         "a null dataspace can be read with () or ... only, not %R", key);
+}
+
+/* Does the type carry more than NumPy knows of (h5py's variable lengths, references)? */
+static bool
+has_metadata(PyArrayObject *array)
+{
+    PyObject *metadata = PyObject_GetAttrString((PyObject *)PyArray_DESCR(array), "metadata");
+    bool has = metadata != NULL && metadata != Py_None;
+    Py_XDECREF(metadata);
+    return has;
+}
+
+/* Set elements that are objects of a certain kind: the Python layer makes them so. */
+static int
+set_special(PyObject *self, PyObject *key, PyObject *value)
+{
+    PyObject *done =
+        PyObject_CallMethodObjArgs(self, state_of(self)->str__set_special, key, value, NULL);
+    Py_XDECREF(done);
+    return done != NULL ? 0 : -1;
 }
 
 static int
@@ -49,8 +99,21 @@ common_ass_subscript(PyObject *self, PyObject *key, PyObject *value)
     if (array == NULL) {
         return -1;
     }
-    return value != NULL ? PyObject_SetItem((PyObject *)array, key, value)
-                         : PyObject_DelItem((PyObject *)array, key);
+    if (value == NULL) {
+        return PyObject_DelItem((PyObject *)array, key);
+    }
+    if (PyArray_TYPE(array) == NPY_OBJECT && has_metadata(array)) {
+        return set_special(self, key, value);
+    }
+    Py_INCREF(array);
+    int done = PyObject_SetItem((PyObject *)array, key, value);
+    Py_DECREF(array);
+    if (done < 0) {
+        PyObject *none = other_index(self, key, value);
+        Py_XDECREF(none);
+        done = none != NULL ? 0 : -1;
+    }
+    return done;
 }
 
 static Py_ssize_t
@@ -155,6 +218,35 @@ common_get_dunder_array(PyObject *self, void *Py_UNUSED(closure))
         body->as_array = PyObject_GetAttr((PyObject *)array, state_of(self)->str___array__);
     }
     return Py_XNewRef(body->as_array);
+}
+
+/* The other way for arrays of any library: shape, address and type. */
+static PyObject *
+common_get_array_interface(PyObject *self, void *Py_UNUSED(closure))
+{
+    PyArrayObject *array = common_array(self);
+    return array != NULL
+               ? PyObject_GetAttr((PyObject *)array, state_of(self)->str___array_interface__)
+               : NULL;
+}
+
+PyDoc_STRVAR(set_data_doc,
+"_set_data($self, array, /)\n--\n\n"
+"Put another ndarray in place of the data, for all handles. Chunks are left as they are.");
+
+static PyObject *
+common_set_data(PyObject *self, PyObject *array)
+{
+    DatasetBody *body = dataset_body((Dataset *)self);
+    if (body == NULL) {
+        return NULL;
+    }
+    if (!PyArray_CheckExact(array)) {
+        return PyErr_Format(PyExc_TypeError, "a dataset's data must be an ndarray, not %.200s",
+                            Py_TYPE(array)->tp_name);
+    }
+    body_set_array(body, Py_NewRef(array));
+    Py_RETURN_NONE;
 }
 
 /* ---- making one ---- */
@@ -292,6 +384,8 @@ static PyGetSetDef common_getset[] = {
     {"nbytes", common_get_nbytes, NULL, "Bytes of the elements.", NULL},
     {"__array__", common_get_dunder_array, NULL,
      "For NumPy: the data as an ndarray, not copied unless asked.", NULL},
+    {"__array_interface__", common_get_array_interface, NULL,
+     "For other array libraries: where the data are.", NULL},
     {"common", common_get_constant, NULL, "True: the same on every rank.", "yes"},
     {"distributed", common_get_constant, NULL, "False: the same on every rank.", NULL},
     {"comm", common_get_comm, NULL, "None: no communicator.", NULL},
@@ -307,6 +401,7 @@ static PyGetSetDef common_getset[] = {
 static PyMethodDef common_methods[] = {
     {"from_numpy_array", SLOT_FUNC(PyCFunctionWithKeywords, common_from_numpy_array),
      METH_VARARGS | METH_KEYWORDS | METH_CLASS, from_numpy_array_doc},
+    {"_set_data", common_set_data, METH_O, set_data_doc},
     {NULL, NULL, 0, NULL},
 };
 

@@ -88,15 +88,15 @@ fork_body(copy_run *run, PyObject *stored, PyObject *name, PyObject *parent, PyO
     PyObject *copy = NULL;
     if (data != NULL) {
         body_set_array(body, Py_NewRef(data));
+        if (body->creation != NULL && PyDict_DelItemString(body->creation, "maxshape") < 0) {
+            PyErr_Clear(); /* had none */
+        }
         PyObject *chunks = Py_XNewRef(body->chunks);
         Py_CLEAR(body->chunks);
         if (body_set_chunks(body, chunks) < 0) {
             PyErr_Clear(); /* fewer axes than before: the chunks mean nothing any more */
         }
         Py_XDECREF(chunks);
-        if (body->creation != NULL && PyDict_DelItemString(body->creation, "maxshape") < 0) {
-            PyErr_Clear(); /* had none */
-        }
     }
     int kept = 0;
     if (data != NULL) {

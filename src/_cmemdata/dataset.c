@@ -3,6 +3,7 @@
    alike and live here. A new kind is a subtype with a file of its own (see common.c). */
 #include "dataset.h"
 #include "attrs.h"
+#include "datasetnumber.h"
 #include "equal.h"
 #include "npyapi.h"
 
@@ -194,7 +195,10 @@ static PyObject *
 dataset_richcompare(PyObject *self, PyObject *other, int op)
 {
     module_state *state = state_of(self);
-    if ((op != Py_EQ && op != Py_NE) || !is_dataset(state, other)) {
+    if (op != Py_EQ && op != Py_NE) {
+        return dataset_compare_elements(self, other, op);
+    }
+    if (!is_dataset(state, other)) {
         Py_RETURN_NOTIMPLEMENTED;
     }
     int equal = object_same((MemObject *)self, (MemObject *)other);
@@ -329,6 +333,15 @@ static PyType_Slot dataset_slots[] = {
     {Py_mp_subscript, SLOT_FUNC(binaryfunc, abstract_subscript)},
     {Py_mp_ass_subscript, SLOT_FUNC(objobjargproc, abstract_ass_subscript)},
     {Py_mp_length, SLOT_FUNC(lenfunc, abstract_length)},
+#define X(slot, function) {Py_nb_##slot, SLOT_FUNC(binaryfunc, dataset_nb_##slot)},
+    DATASET_BINARY(X) DATASET_IN_PLACE(X)
+#undef X
+#define X(slot, function) {Py_nb_##slot, SLOT_FUNC(unaryfunc, dataset_nb_##slot)},
+        DATASET_UNARY(X)
+#undef X
+            {Py_nb_power, SLOT_FUNC(ternaryfunc, dataset_nb_power)},
+    {Py_nb_inplace_power, SLOT_FUNC(ternaryfunc, dataset_nb_inplace_power)},
+    {Py_nb_bool, SLOT_FUNC(inquiry, dataset_nb_bool)},
     {0, NULL},
 };
 

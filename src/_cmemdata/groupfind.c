@@ -447,6 +447,25 @@ handle_on_foreign(module_state *state, Group *self, PyObject *found, const split
 
 /* ---- both ---- */
 
+/* What is no path may be a reference: the Python layer knows the path of one, or raises TypeError. */
+static int
+find_reference(module_state *state, PyObject *self, PyObject *key, bool must, PyObject **handle)
+{
+    PyObject *path = PyObject_CallMethodOneArg(self, state->str__dereference, key);
+    if (path == NULL) {
+        return -1;
+    }
+    int there = -1;
+    if (PyUnicode_Check(path)) {
+        there = group_find(self, path, must, handle);
+    }
+    else {
+        PyErr_SetString(PyExc_TypeError, "_dereference must return a str");
+    }
+    Py_DECREF(path);
+    return there;
+}
+
 int
 group_find(PyObject *object, PyObject *key, bool must, PyObject **handle)
 {
@@ -456,10 +475,16 @@ group_find(PyObject *object, PyObject *key, bool must, PyObject **handle)
     PyObject *found = NULL;
     int there = -1;
     PyObject *top = group_top(state, self);
-    if ((top == NULL && PyErr_Occurred()) || split_path_init(state, key, &split) < 0) {
+    if (top == NULL && PyErr_Occurred()) {
         return -1;
     }
-    if (split.count == 0 && PyUnicode_Check(key) && PyUnicode_GET_LENGTH(key) == 0) {
+    if (!PyUnicode_Check(key) && !PyBytes_Check(key)) {
+        return find_reference(state, object, key, must, handle);
+    }
+    if (split_path_init(state, key, &split) < 0) {
+        return -1;
+    }
+    if (split.count == 0 && !split.absolute && PyObject_Size(key) == 0) {
         there = 0;
         if (must) {
             PyErr_SetString(PyExc_KeyError, "an empty path names nothing");

@@ -209,7 +209,11 @@ items_contain(PyObject *group, PyObject *item)
             return -1;
         }
         PyErr_Clear();
-        return 0;
+        if (PyTuple_GET_ITEM(item, 1) != Py_None) {
+            return 0;
+        }
+        return PySequence_Contains(group,
+                                   PyTuple_GET_ITEM(item, 0)); /* a link that leads nowhere */
     }
     int equal = PyObject_RichCompareBool(child, PyTuple_GET_ITEM(item, 1), Py_EQ);
     Py_DECREF(child);

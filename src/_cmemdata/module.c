@@ -44,37 +44,79 @@ values_equal_function(PyObject *Py_UNUSED(module), PyObject *args)
 
 PyDoc_STRVAR(bind_doc,
 "_bind(*, group_class=None, array_class=None, axis_exception=None, unsupported_operation=None, "
-"world=None, global_get=None, global_set=None, link_target=None)\n--\n\n"
+"world=None, global_get=None, global_set=None, link_target=None, "
+"other_index=None)\n--\n\n"
 "Tell what the Python layer has; what is None stays as it is. See state.h.\n");
 
 static PyObject *
 bind(PyObject *module, PyObject *args, PyObject *kwargs)
 {
-    static char *keywords[] = {
+    static const char *const names[] = {
         "group_class", "array_class", "axis_exception", "unsupported_operation",
         "world",       "global_get",  "global_set",     "link_target",
-        NULL};
+        "other_index"};
     module_state *state = state_of_module(module);
     PyObject **places[] = {&state->group_class,    &state->array_class,
                            &state->axis_exception, &state->unsupported_operation,
                            &state->world,          &state->global_get,
-                           &state->global_set,     &state->link_target};
-    PyObject *given[8] = {NULL};
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$OOOOOOOO:_bind", keywords, &given[0],
-                                     &given[1], &given[2], &given[3], &given[4], &given[5],
-                                     &given[6], &given[7])) {
-        return NULL;
+                           &state->global_set,     &state->link_target,
+                           &state->other_index};
+    PyObject *key, *value;
+    Py_ssize_t position = 0;
+    if (PyTuple_GET_SIZE(args) > 0) {
+        return PyErr_Format(PyExc_TypeError, "_bind() takes keywords only");
     }
-    for (int i = 0; i < 8; i++) {
-        if (given[i] != NULL && given[i] != Py_None) {
-            Py_XSETREF(*places[i], Py_NewRef(given[i]));
+    while (kwargs != NULL && PyDict_Next(kwargs, &position, &key, &value)) {
+        size_t i = 0, count = sizeof names / sizeof names[0];
+        while (i < count && PyUnicode_CompareWithASCIIString(key, names[i]) != 0) {
+            i++;
+        }
+        if (i == count) {
+            return PyErr_Format(PyExc_TypeError, "_bind() got an unexpected keyword %R", key);
+        }
+        if (value != Py_None) {
+            Py_XSETREF(*places[i], Py_NewRef(value));
         }
     }
     Py_RETURN_NONE;
 }
 
+PyDoc_STRVAR(extend_doc,
+"_extend(cls, members, /)\n--\n\n"
+"Give a native type methods and properties that are written in Python: once, at import.\n\n"
+"They are not to replace what the type has itself (TypeError), nor to be slots.");
+
+static PyObject *
+extend(PyObject *module, PyObject *args)
+{
+    PyTypeObject *type;
+    PyObject *members, *name, *member;
+    Py_ssize_t position = 0;
+    if (!PyArg_ParseTuple(args, "O!O!:_extend", &PyType_Type, &type, &PyDict_Type, &members)) {
+        return NULL;
+    }
+    if (PyType_GetModuleByDef(type, &memdata_module) != module) {
+        return PyErr_Occurred()
+                   ? NULL
+                   : PyErr_Format(PyExc_TypeError, "%.200s is not of here", type->tp_name);
+    }
+    while (PyDict_Next(members, &position, &name, &member)) {
+        if (PyDict_Contains(type->tp_dict, name) != 0) {
+            return PyErr_Occurred()
+                       ? NULL
+                       : PyErr_Format(PyExc_TypeError, "%.200s has %R itself", type->tp_name, name);
+        }
+    }
+    if (PyDict_Update(type->tp_dict, members) < 0) {
+        return NULL;
+    }
+    PyType_Modified(type);
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef module_functions[] = {
     {"_bind", SLOT_FUNC(PyCFunctionWithKeywords, bind), METH_VARARGS | METH_KEYWORDS, bind_doc},
+    {"_extend", extend, METH_VARARGS, extend_doc},
     {"values_equal", values_equal_function, METH_VARARGS, values_equal_doc},
     {NULL, NULL, 0, NULL},
 };
@@ -133,6 +175,7 @@ module_exec(PyObject *module)
     X(global_get)                                                                                  \
     X(global_set)                                                                                  \
     X(link_target)                                                                                 \
+    X(other_index)                                                                                 \
     X(default_group_hook)                                                                          \
     X(default_dataset_hook)                                                                        \
     X(default_group_class)                                                                         \

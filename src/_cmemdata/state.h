@@ -17,9 +17,12 @@ typedef struct {
 /* Names that C looks up: interned once. */
 #define MEMDATA_NAMES(X)                                                                           \
     X(__array__)                                                                                   \
+    X(__array_interface__)                                                                         \
+    X(_dereference)                                                                                \
     X(_assign)                                                                                     \
     X(_at)                                                                                         \
     X(_get_kind)                                                                                   \
+    X(_set_special)                                                                                \
     X(_from_storage_root)                                                                          \
     X(_group_class)                                                                                \
     X(attrs)                                                                                       \
@@ -62,8 +65,10 @@ typedef struct {
     PyObject *unsupported_operation; /* UnsupportedOperation */
     PyObject *world;                 /* () -> the world communicator, or None */
     PyObject *world_comm;            /* what that gave, once it was asked */
-    PyObject *global_get;  /* (array, index) -> element of array.global_slice by an index array */
-    PyObject *global_set;  /* (array, index, value): array.global_slice[index] = value */
+    PyObject *global_get; /* (array, index) -> element of array.global_slice by an index array */
+    PyObject *global_set; /* (array, index, value): array.global_slice[index] = value */
+    PyObject
+        *other_index; /* (dataset, index[, value]) -> what h5py means by it, or NotImplemented */
     PyObject *link_target; /* (object in a _Storage) -> what it leads to; see storage.c */
     /* What `_BaseGroup` itself has under these names: a class that still has the same object
        has not overridden it, and need not be called. */

@@ -17,6 +17,8 @@ array([3., 4., 5.])
 from memdata import (
     _io,  # noqa: F401 - programs reach it as memdata._io
     _memh5,  # noqa: F401 - likewise
+    attrswords,  # noqa: F401 - adds methods to the native types
+    datasetwords,  # noqa: F401 - likewise
     fileformats,
     mpiarray,
 )
@@ -32,12 +34,14 @@ from memdata._cmemdata import (
 from memdata._version import __version__
 from memdata.copying import copyattrs, deep_group_copy, get_file, is_group
 from memdata.diskgroup import MemDiskGroup
+from memdata.file import File
 from memdata.group import MemGroup, _BaseGroup, _StorageRoot
 from memdata.links import NamedType
 from memdata.locking import lock_file
 from memdata.trust import trust
 
 __all__ = [
+    "File",
     "MemAttrs",
     "MemDataset",
     "MemDatasetCommon",

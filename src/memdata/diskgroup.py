@@ -410,13 +410,15 @@ class MemDiskGroup(_BaseGroup):
                 )
         return path
 
-    def create_group(self, name: str) -> Self:
+    def create_group(self, name: str, **kw: Any) -> Self:
         """Make a group, with the parents that are missing.
 
         Parameters
         ----------
         name : str
             Relative or absolute path.
+        **kw
+            As `MemGroup.create_group`, or for data in a file what its library takes.
 
         Raises
         ------
@@ -424,10 +426,10 @@ class MemDiskGroup(_BaseGroup):
             The class does not allow the name, or as `MemGroup.create_group`.
         """
         if not self.ondisk:
-            return super().create_group(name)
+            return super().create_group(name, **kw)
         path = self._new_path(name, is_group=True)
         _check_free(self._data, path)
-        self._data.create_group(path[1:])
+        self._data.create_group(path[1:], **kw)
         return self[path]  # type: ignore[no-any-return]
 
     def create_dataset(self, name: str, *args: Any, **kw: Any) -> Any:
@@ -715,6 +717,8 @@ def _create_in_file(
     **kw: Any,
 ) -> Any:
     """A new dataset in an open group, the filter named as memory names it."""
+    if compression is None and compression_opts is not None:
+        raise TypeError(f"/{path}: compression_opts={compression_opts!r} without compression")
     if is_zarr(group):
         kw.update(compression=compression, compression_opts=compression_opts)
         return create_dataset_in(group, path.strip("/"), shape, dtype, data, **kw)

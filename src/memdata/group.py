@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import ItemsView, KeysView, Mapping, ValuesView
+from collections.abc import ItemsView, KeysView, Mapping, MutableMapping, ValuesView
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from memdata import _cmemdata, links
+from memdata import _cmemdata, creation, links
+from memdata.groupwords import GroupWords, copy_into
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike
@@ -58,7 +59,7 @@ class _StorageRoot(_cmemdata._StorageRoot):
         super().__init__(distributed, comm)
 
 
-class _BaseGroup(_cmemdata._BaseGroup):
+class _BaseGroup(GroupWords, _cmemdata._BaseGroup):
     """A handle on a group: a mapping of names and paths to groups and datasets.
 
     Look-ups, iteration, membership and deletion work in memory and, for containers, on open
@@ -74,7 +75,7 @@ class _BaseGroup(_cmemdata._BaseGroup):
 
     # -- making things ---------------------------------------------------------------------
 
-    def create_group(self, name: str) -> Self:
+    def create_group(self, name: str, **kw: Any) -> Self:
         """Make a group, with the parents that are missing.
 
         Collective if the tree is distributed.
@@ -83,6 +84,9 @@ class _BaseGroup(_cmemdata._BaseGroup):
         ----------
         name : str
             Relative or absolute path.
+        **kw
+            `track_order`, `track_times`: for saving, as h5py takes them; in memory the order is
+            always that of creation.
 
         Returns
         -------
@@ -102,7 +106,12 @@ class _BaseGroup(_cmemdata._BaseGroup):
         >>> g.create_group("a/b").name
         '/a/b'
         """
-        return self._create_group(name)
+        if not kw:
+            return self._create_group(name)
+        kept = creation.normalised_group(kw, name)
+        group = self._create_group(name)
+        group._get_storage()._creation.update(kept)
+        return group
 
     def create_dataset(
         self,
@@ -140,6 +149,10 @@ class _BaseGroup(_cmemdata._BaseGroup):
             Chunk shape for saving: one length per axis, cut down to it.
         compression, compression_opts
             Filter and options for saving, as h5py takes them.
+        **kw
+            h5py's other keywords: `maxshape` (allows `resize`), `fillvalue`, `fill_time`,
+            `shuffle`, `fletcher32`, `scaleoffset`, `track_order`, `track_times`, kept for saving.
+            Those that tune an open file (`rdcc_nbytes`, `efile_prefix` ...) are ignored.
 
         Returns
         -------
@@ -168,16 +181,74 @@ class _BaseGroup(_cmemdata._BaseGroup):
         >>> a
         array([5., 0., 0.])
         """
-        if kw:
-            raise TypeError(
-                f"create_dataset({name!r}) got unexpected keywords: {', '.join(sorted(kw))}"
+        if kw or not name or _is_more(dtype, chunks, compression, compression_opts):
+            return self._create_with(
+                kw,
+                name,
+                (shape, dtype, data, distributed, distributed_axis),
+                (chunks, compression, compression_opts),
             )
         if distributed or distributed_axis is not None or isinstance(data, _cmemdata._MPIArray):
             if self._can_distribute(name, data):
                 array = self._distributed_array(name, shape, dtype, data, distributed_axis)
                 return self._store_distributed(name, array, chunks, compression, compression_opts)
             data = getattr(data, "local_array", data)
-        return self._create_common(name, shape, dtype, data, chunks, compression, compression_opts)
+        try:
+            return self._create_common(
+                name, shape, dtype, data, chunks, compression, compression_opts
+            )
+        except MemoryError:
+            if data is not None or shape is None:
+                raise
+            data = creation.reserved(shape, dtype)
+            return self._create_common(
+                name, None, None, data, chunks, compression, compression_opts
+            )
+
+    def _create_with(
+        self,
+        kw: dict[str, Any],
+        name: str | None,
+        content: tuple[Any, ...],
+        packing: tuple[Any, ...],
+    ) -> Any:
+        """`create_dataset` with h5py's other keywords and ways to say things.
+
+        The dataset is made apart from the tree, and put into it when all is known to fit.
+        """
+        shape, dtype, data, distributed, axis = content
+        chunks, compression, options = packing
+        path = "/dataset" if name is None else self._absolute(name)
+        kept = creation.normalised(kw, path)
+        compression, options = creation.compression_of(compression, options, path)
+        dtype = links.type_of(dtype)
+        if name is not None and (
+            distributed or axis is not None or isinstance(data, _cmemdata._MPIArray)
+        ):
+            if self._can_distribute(name, data):
+                array = self._distributed_array(name, shape, dtype, data, axis)
+                made: Any = _cmemdata.MemDatasetDistributed.from_mpi_array(array, name=path)
+                creation.attach(made, kept, chunks, path)
+                made.compression, made.compression_opts = compression, options
+                return self._insert_dataset(name, made)
+            data = getattr(data, "local_array", data)
+        apart = MemGroup()
+        try:
+            made = apart._create_common(path, shape, dtype, data, None, compression, options)
+        except MemoryError:
+            if data is not None or shape is None:
+                raise
+            made = apart._create_common(
+                path, None, None, creation.reserved(shape, dtype), None, compression, options
+            )
+        creation.attach(made, kept, chunks, path)
+        if data is None:
+            creation.clear(made.data)
+            creation.filled(made.data, kept.get("fillvalue"))
+        if name is not None:
+            return self._insert_dataset(name, made)
+        made._name, made._storage_root = "", None
+        return made
 
     def _can_distribute(self, name: str, data: Any = None) -> bool:
         """Whether the tree has a communicator; RuntimeError where it must not be distributed."""
@@ -355,7 +426,8 @@ class _BaseGroup(_cmemdata._BaseGroup):
         dtype : data-type
             Type that it must be able to hold.
         **kw
-            For `create_dataset`, when it is made.
+            ``exact=True``: the dtype must be the very same. ``maxshape``: that must be the same,
+            and the shape may be another. All else for `create_dataset`, when it is made.
 
         Returns
         -------
@@ -375,6 +447,7 @@ class _BaseGroup(_cmemdata._BaseGroup):
         >>> g.require_dataset("x", (2,), "f8").shape
         (2,)
         """
+        exact = kw.pop("exact", False)
         found = self.get(name)
         if found is None:
             return self.create_dataset(name, shape=shape, dtype=dtype, **kw)
@@ -382,9 +455,14 @@ class _BaseGroup(_cmemdata._BaseGroup):
         if isinstance(found, _cmemdata._BaseGroup):
             raise TypeError(f"{path} is a group, expected a dataset")
         wanted = (shape,) if isinstance(shape, int | np.integer) else tuple(shape)
-        if found.shape != wanted:
+        most = kw.get("maxshape")
+        if most is not None and found.maxshape != most:
+            raise TypeError(f"{path} has the maxshape {found.maxshape}, expected {most}")
+        if most is None and found.shape != wanted:
             raise TypeError(f"{path} has the shape {found.shape}, expected {wanted}")
         asked = np.dtype(dtype)
+        if exact and asked != found.dtype:
+            raise TypeError(f"{path} has the dtype {found.dtype}, expected {asked}")
         if not np.can_cast(asked, found.dtype, casting="safe"):
             raise TypeError(f"{path} has the dtype {found.dtype}, which cannot hold {asked}")
         return found
@@ -411,7 +489,18 @@ class _BaseGroup(_cmemdata._BaseGroup):
         return f"<{type(self).__name__} {self.name!r}: {children} children>"
 
 
-Mapping.register(_cmemdata._BaseGroup)
+def _is_more(dtype: Any, chunks: Any, compression: Any, options: Any) -> bool:
+    """Whether something is said in a way that needs more than a look: the ordinary takes none."""
+    if chunks is not None and chunks.__class__ is bool:
+        return True
+    if compression is not None or options is not None:
+        return True
+    if isinstance(dtype, np.dtype):
+        return dtype.hasobject
+    return dtype is not None and dtype.__class__ not in (type, str) and hasattr(dtype, "dtype")
+
+
+MutableMapping.register(_cmemdata._BaseGroup)
 Mapping.register(_cmemdata.ro_dict)
 KeysView.register(_cmemdata._GroupKeys)
 ValuesView.register(_cmemdata._GroupValues)
@@ -446,6 +535,55 @@ class MemGroup(_BaseGroup):
     def mode(self) -> str:
         """Always "r+": trees in memory can be changed."""
         return "r+"
+
+    def copy(
+        self,
+        source: Any,
+        dest: Any,
+        name: str | None = None,
+        shallow: bool = False,
+        expand_soft: bool = False,
+        expand_external: bool = False,
+        expand_refs: bool = False,
+        without_attrs: bool = False,
+    ) -> None:
+        """Copy a group or dataset, with all that is below it, as h5py's `copy`.
+
+        Parameters
+        ----------
+        source : str, group or dataset
+            What to copy: a path in this group, or an object of any tree or file.
+        dest : str or group
+            A path in this group, or a group of any tree or file to copy into.
+        name : str, optional
+            The name in the group `dest`; else that of the source.
+        shallow : bool
+            Of a group, only its own members; subgroups stay empty.
+        expand_soft : bool
+            Copy what soft links lead to; else the links.
+        expand_external, expand_refs : bool
+            Taken for h5py's sake: external links and references are copied as they are.
+        without_attrs : bool
+            Leave attributes out.
+
+        Raises
+        ------
+        KeyError
+            There is nothing at `source`.
+        ValueError
+            The new name is taken.
+
+        Examples
+        --------
+        >>> import memdata
+        >>> g = memdata.MemGroup()
+        >>> g["a/x"] = [1, 2]
+        >>> g.copy("a", "b")
+        >>> list(g["b"])
+        ['x']
+        """
+        del expand_external, expand_refs
+        copy_into(self, source, dest, name, shallow, expand_soft, without_attrs)
 
     # -- loading -----------------------------------------------------------------------------
 

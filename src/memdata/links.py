@@ -15,22 +15,38 @@ import numpy as np
 
 from memdata import _cmemdata
 
-__all__ = ["NamedType", "assign", "is_external", "is_link", "is_soft", "kind_of"]
+__all__ = [
+    "NamedType",
+    "assign",
+    "assign_copy",
+    "is_external",
+    "is_h5py",
+    "is_link",
+    "is_soft",
+    "kind_of",
+    "type_of",
+]
 
 
-def _is_h5py(value: Any, name: str) -> bool:
+def is_h5py(value: Any, name: str) -> bool:
+    """Whether `value` is an instance of the class of that name in h5py."""
     h5py = sys.modules.get("h5py")
     return h5py is not None and isinstance(value, getattr(h5py, name))
 
 
+def type_of(dtype: Any) -> Any:
+    """The data type that a named one stands for; all else as it is."""
+    return dtype.dtype if isinstance(dtype, NamedType) or is_h5py(dtype, "Datatype") else dtype
+
+
 def is_soft(value: Any) -> bool:
     """Whether `value` is a soft link: a path in the same tree."""
-    return _is_h5py(value, "SoftLink")
+    return is_h5py(value, "SoftLink")
 
 
 def is_external(value: Any) -> bool:
     """Whether `value` is an external link: a path in another file."""
-    return _is_h5py(value, "ExternalLink")
+    return is_h5py(value, "ExternalLink")
 
 
 def is_link(value: Any) -> bool:
@@ -126,6 +142,8 @@ class NamedType(_cmemdata._MemObjMixin):
 def assign(group: Any, name: str, value: Any) -> None:
     """What ``group[name] = value`` does in memory; see `memdata.MemGroup`."""
     if name in group:
+        if isinstance(value, _cmemdata.MemDataset) and _is_at(group, name, value):
+            return  # what `group[name] += 1` ends with
         raise ValueError(f"{group._absolute(name)} is already there: delete it first")
     if isinstance(value, _cmemdata._BaseGroup | _cmemdata.MemDataset | NamedType):
         _assign_object(group, name, value)
@@ -133,16 +151,18 @@ def assign(group: Any, name: str, value: Any) -> None:
         group._insert_node(name, value)
     elif isinstance(value, np.dtype):
         group._insert_node(name, NamedType(value))
-    elif _is_h5py(value, "HLObject"):
-        _assign_copy(group, name, value)
+    elif is_h5py(value, "HLObject"):
+        assign_copy(group, name, value)
     else:
         group.create_dataset(name, data=value)
 
 
 def _assign_object(group: Any, name: str, value: Any) -> None:
     """Another name of something in the same tree; a copy of what is in another one."""
-    if value._storage_root is None or _tree_of(value) is not _tree_of(group):
-        _assign_copy(group, name, value)
+    if value._storage_root is None and isinstance(value, _cmemdata.MemDataset):
+        group._insert_dataset(name, value.view())
+    elif value._storage_root is None or _tree_of(value) is not _tree_of(group):
+        assign_copy(group, name, value)
     elif isinstance(value, _cmemdata._BaseGroup):
         group._insert_node(name, value._get_storage())
     elif isinstance(value, _cmemdata.MemDataset):
@@ -151,7 +171,13 @@ def _assign_object(group: Any, name: str, value: Any) -> None:
         group._insert_node(name, value._stored())
 
 
-def _assign_copy(group: Any, name: str, value: Any) -> None:
+def _is_at(group: Any, name: str, value: Any) -> bool:
+    """Whether a path leads to the very dataset that `value` is a handle on."""
+    found = group.get(name)
+    return isinstance(found, _cmemdata.MemDataset) and found.attrs is value.attrs
+
+
+def assign_copy(group: Any, name: str, value: Any) -> None:
     """A copy of something in another tree or in a file."""
     if isinstance(value, NamedType):
         group._insert_node(name, deepcopy(value))

@@ -1,0 +1,178 @@
+"""Run h5py's own tests on trees in memory: `h5py_suite.py [--core] [pytest arguments]`.
+
+The tests that come with the installed h5py are copied to a scratch folder, where `File`, `Group`,
+`Dataset`, `Datatype` and `AttributeManager` are replaced by memdata's. Tests of what only a file or
+the low-level interface has are left out (`FILES`, `LEFT_OUT`). Prints passed and failed by file.
+
+With ``--core`` nothing is replaced but the driver: files in memory, as h5py makes them. That shows
+what can be expected of a tree in memory.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+from xml.etree import ElementTree
+
+#: Tests of groups, datasets and attributes as users see them.
+FILES = (
+    "test_attribute_create.py",
+    "test_attrs.py",
+    "test_attrs_data.py",
+    "test_base.py",
+    "test_completions.py",
+    "test_dataset.py",
+    "test_dataset_getitem.py",
+    "test_datatype.py",
+    "test_dimension_scales.py",
+    "test_dims_dimensionproxy.py",
+    "test_dtype.py",
+    "test_file.py",
+    "test_file2.py",
+    "test_filters.py",
+    "test_group.py",
+    "test_h5o.py",
+    "test_npystrings.py",
+    "test_selections.py",
+    "test_slicing.py",
+    "test_vds/test_highlevel_vds.py",
+)
+
+#: Words in the body of a test that ask for more than a tree in memory has: file identifiers, other
+#: processes, drivers, what is laid out in a file.
+LEFT_OUT = re.compile(
+    r"\.id\b|\._id\b|h5[adfgoprst]\.|get_create_plist|subprocess|swmr|userblock|driver=|libver|"
+    r"external=|efile_prefix|locking|track_times|fs_strategy|page_buf|rdcc_|alignment_|get_config|"
+    r"_selector|\bsel2?\.|direct_chunk|dcpl|_fast_reader|\.driver|is_hdf5|phil|filter_ids|filter_names|h5py\._"
+)
+
+NAMES = """
+from h5py import *
+from h5py import _hl, h5, h5a, h5d, h5f, h5g, h5o, h5p, h5r, h5s, h5t, h5z, version
+import h5py as _h5py
+import memdata as _memdata
+{body}
+"""
+
+MEMORY = """
+from memdata import MemGroup as Group, MemDataset as Dataset, NamedType as Datatype
+from memdata import MemAttrs as AttributeManager
+from memdata.formats.references import ObjectReference as Reference, RegionReference
+
+class File(_memdata.File):
+    def _must_save(self):
+        # tests of sizes that no disk has
+        sizes = []
+        self.visititems(lambda name, item: sizes.append(getattr(item, "size", 0) or 0))
+        return sum(sizes) < 1 << 27 and super()._must_save()
+"""
+
+CORE = """
+class File(_h5py.File):
+    def __init__(self, name, mode="r", **kw):
+        kw.setdefault("driver", "core")
+        super().__init__(name, mode, **kw)
+"""
+
+
+def substituted(folder: Path, core: bool) -> None:
+    """Copy h5py's tests into `folder` and put our names in place of its."""
+    import h5py
+
+    source = Path(h5py.__file__).parent / "tests"
+    package = folder / "suite"
+    shutil.copytree(source, package, ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "h5py_names.py").write_text(NAMES.format(body=CORE if core else MEMORY))
+    for path in package.rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        text = re.sub(
+            r"^(\s*)import h5py as (\w+)$", r"\1import h5py_names as \2", text, flags=re.MULTILINE
+        )
+        text = re.sub(
+            r"^(\s*)import h5py$", r"\1import h5py_names as h5py", text, flags=re.MULTILINE
+        )
+        text = re.sub(
+            r"^(\s*)from h5py import", r"\1from h5py_names import", text, flags=re.MULTILINE
+        )
+        up = r"\.\." if path.parent == package else r"\.\.\."
+        text = re.sub(rf"^from {up}(?=\w)", "from h5py.", text, flags=re.MULTILINE)
+        text = re.sub(rf"^from {up} (?=import)", "from h5py ", text, flags=re.MULTILINE)
+        text = text.replace("skip_fast_reader=False", "skip_fast_reader=True")  # of h5py's inside
+        path.write_text(text, encoding="utf-8")
+    (folder / "conftest.py").write_text(CONFTEST)
+
+
+CONFTEST = f"""
+import inspect
+import re
+
+LEFT_OUT = re.compile({LEFT_OUT.pattern!r})
+
+
+def pytest_collection_modifyitems(config, items):
+    kept = []
+    for item in items:
+        text = ""
+        for part in (item.function, getattr(item.cls, "setUp", None)):
+            try:
+                text += inspect.getsource(part)
+            except (OSError, TypeError):
+                pass
+        if not LEFT_OUT.search(text):
+            kept.append(item)
+    items[:] = kept
+"""
+
+
+def main() -> int:
+    """Run the tests; 0 when they could be run."""
+    arguments = sys.argv[1:]
+    core = "--core" in arguments
+    rest = [argument for argument in arguments if argument != "--core"]
+    with tempfile.TemporaryDirectory(prefix="h5py-suite-") as name:
+        folder = Path(name)
+        substituted(folder, core)
+        report = folder / "report.xml"
+        command = [
+            *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=line"),
+            *("-W", "ignore", f"--junitxml={report}", f"--rootdir={folder}"),
+            *(str(folder / "suite" / file) for file in FILES),
+            *rest,
+        ]
+        run = subprocess.run(command, cwd=folder, capture_output=not rest, text=True, check=False)
+        if not report.exists():
+            print(run.stdout, run.stderr)
+            return 1
+        table(report)
+    return 0
+
+
+def table(report: Path) -> None:
+    """Print passed and failed tests by file."""
+    counts: dict[str, Counter[str]] = {}
+    for case in ElementTree.parse(report).iter("testcase"):
+        where = f"{case.get('classname')}.{case.get('name')}"
+        file = next((part for part in where.split(".") if part.startswith("test_")), where)
+        kinds = {child.tag for child in case}
+        kind = "failed" if kinds & {"failure", "error"} else "skipped" if kinds else "passed"
+        counts.setdefault(file, Counter())[kind] += 1
+        if kind == "failed":
+            why = next(child for child in case if child.tag in {"failure", "error"})
+            lines = (why.get("message") or "").splitlines() or [""]
+            print("failed", where.removeprefix("suite."), "-", lines[0][:140])
+    print(f"{'':32}{'passed':>8}{'failed':>8}")
+    for file, count in counts.items():
+        print(f"{file:32}{count['passed']:8}{count['failed']:8}")
+    passed, failed = (
+        sum(count[kind] for count in counts.values()) for kind in ("passed", "failed")
+    )
+    print(f"{'all':32}{passed:8}{failed:8}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
