@@ -41,4 +41,6 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    code = main(sys.argv[1:])
+    if code:  # `python -i` would show a sys.exit(0)
+        sys.exit(code)

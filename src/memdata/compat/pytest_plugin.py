@@ -4,8 +4,7 @@ It installs memdata's stand-ins as soon as pytest knows it, before any ``conftes
 
     pytest -p memdata.compat.pytest_plugin
 
-With pytest-xdist, which starts its workers otherwise, set ``PYTEST_PLUGINS`` in the environment to
-``memdata.compat.pytest_plugin``.
+The workers of pytest-xdist install them too.
 """
 
 from __future__ import annotations
