@@ -5,6 +5,7 @@ The cyclic collector is switched off throughout: what is freed, reference counts
 
 from __future__ import annotations
 
+import abc
 import copy
 import gc
 import pickle
@@ -276,6 +277,11 @@ def _ignore(call, *errors):
         raise AssertionError("expected an error")
 
 
+class Abstract(abc.ABC, MemGroup):
+    @abc.abstractmethod
+    def missing(self): ...
+
+
 ARRAY = np.zeros(3)
 ATTR = ["a list"]
 
@@ -340,6 +346,13 @@ OPERATIONS = {
     "deepcopy": copy.deepcopy,
     "copy": copy.copy,
     "pickle": lambda t: pickle.loads(pickle.dumps(t)),
+    "reduced": lambda t: (t["sky"].__reduce__(), t["sky/map"].__reduce__()),
+    "restored": lambda t: (
+        MemGroup._restore(t._storage_root, "/sky"),
+        _ignore(lambda: MemGroup._restore(t._storage_root, "relative"), ValueError),
+        _ignore(lambda: MemDatasetCommon._restore(None, "", ATTR), TypeError),
+    ),
+    "abstract": lambda t: _ignore(Abstract, TypeError),
     "containers": lambda t: (MemDiskGroup(t)["sky"]["map"], list(MemDiskGroup(t).items())),
     "copy of a container": lambda t: MemDiskGroup(t).copy(),
     "objects of their own": lambda t: (
