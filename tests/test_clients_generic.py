@@ -108,7 +108,7 @@ class TestAnyGroup:
             group["nothing"]
 
     def test_made_in(self, group, kind):
-        if "zarr" in kind:
+        if kind == "zarr":
             pytest.skip("zarr 3 makes arrays in its own way")
         made = group.create_group("new/deep")
         assert is_group(made)
