@@ -14,7 +14,7 @@ C_SOURCES := $(wildcard src/_cmemdata/*.c src/_cmemdata/*.h)
 PYTHON_FOLDERS := src tests benchmarks examples tools setup.py
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-parallel-hdf5 torture lint lint-python lint-types lint-c demo bench format clean
+.PHONY: help build test test-parallel-hdf5 test-zarr2 torture lint lint-python lint-types lint-c demo bench format clean
 .DELETE_ON_ERROR:
 
 help: ## show this text
@@ -30,6 +30,10 @@ test: $(STAMPS)/test build ## run the tests
 test-parallel-hdf5: ## test both movers of distributed data, with h5py built for parallel HDF5
 	$(PYTHON) tools/parallel_hdf5.py
 	.venv-parallel/bin/python -m pytest tests/test_parallel_hdf5.py $(ARGS)
+
+test-zarr2: ## run the tests of zarr with zarr-python 2
+	$(PYTHON) tools/zarr2.py
+	.venv-zarr2/bin/python -m pytest $(wildcard tests/test_zarr*.py) tests/test_fileformats.py $(ARGS)
 
 torture: $(STAMPS)/test build ## let everything go wrong, many thousand times; takes about an hour
 	MEMDATA_TORTURE=1 $(RUN) -m pytest tests/torture $(ARGS)
@@ -61,7 +65,7 @@ format: $(STAMPS)/lint ## lay out Python and C code
 	.venv/bin/clang-format -i $(C_SOURCES)
 
 clean: ## remove what was made, the environment too
-	rm -rf .venv .venv-parallel .cache build dist demo-output src/*.egg-info src/memdata/*.so
+	rm -rf .venv .venv-parallel .venv-zarr2 .cache build dist demo-output src/*.egg-info src/memdata/*.so
 	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find $(PYTHON_FOLDERS) -name __pycache__ -prune -exec rm -rf {} +
 
