@@ -570,6 +570,123 @@ class TestLinks:
         loaded["g/x"][0] = 7
         assert loaded["g/y"][0] == loaded["h/x"][0] == loaded["h/y"][0] == 7
 
+    def test_soft_and_external_links(self, store):
+        tree = MemGroup()
+        tree.create_dataset("g/x", data=np.arange(3))
+        tree["g/soft"] = h5py.SoftLink("/g/x")
+        tree["dangling"] = h5py.SoftLink("/nowhere")
+        tree["external"] = h5py.ExternalLink("other.h5", "/a/b")
+        loaded = there_and_back(tree, *store)._get_storage()
+        assert dict.__getitem__(loaded["g"], "soft").path == "/g/x"
+        assert dict.__getitem__(loaded, "dangling").path == "/nowhere"
+        found = dict.__getitem__(loaded, "external")
+        assert (found.filename, found.path) == ("other.h5", "/a/b")
+
+    def test_a_circle_of_groups(self, store):
+        tree = MemGroup()
+        inner = tree.create_group("g/h")
+        inner.attrs["a"] = 1
+        tree._get_storage()["g"]["h"]["back"] = tree._get_storage()["g"]
+        loaded = there_and_back(tree, *store)
+        assert loaded["g/h/back/h/back/h"].attrs == {"a": 1}
+
+    def test_named_types(self, store):
+        tree = MemGroup()
+        tree["t"] = np.dtype([("a", ">i4"), ("b", "f8", (2,))])
+        tree["t"].attrs["a"] = 1j
+        loaded = there_and_back(tree, *store)
+        assert loaded["t"].dtype == tree["t"].dtype
+        assert loaded["t"].attrs == {"a": 1j}
+
+    def test_links_that_other_programs_wrote(self, tmp_path, zarr_format):
+        group = open_plain(tmp_path / "x.zarr", "w", zarr_format=zarr_format)
+        links = {"a": {"hard": "/nowhere"}, "b": 1, "..": {"soft": "x"}, "c": {"type": "O"}}
+        group.attrs["__memdata_links"] = links
+        with pytest.warns(UserWarning, match="/a") as caught:
+            assert dict(MemGroup.from_file(tmp_path / "x.zarr")) == {}
+        for name in links:
+            assert f"/{name}: " in str(caught[0].message)
+
+
+class TestHowArraysAreMade:
+    def test_hdf5_to_zarr_and_back(self, tmp_path, store):
+        with h5py.File(tmp_path / "x.h5", "w") as file:
+            file.create_dataset(
+                "x",
+                data=np.arange(20.0).reshape(4, 5),
+                chunks=(2, 3),
+                maxshape=(None, 5),
+                fillvalue=-1.5,
+                shuffle=True,
+                fletcher32=True,
+                compression="gzip",
+            )
+            file.create_dataset("y", (3,), "i2", fillvalue=7)
+            file["z"] = 3.5
+        there_and_back(MemGroup.from_file(tmp_path / "x.h5"), *store).to_file(tmp_path / "y.h5")
+        properties = ("chunks", "maxshape", "fillvalue", "shuffle", "fletcher32", "compression")
+        with h5py.File(tmp_path / "x.h5") as file, h5py.File(tmp_path / "y.h5") as back:
+            for name in file:
+                np.testing.assert_array_equal(back[name][()], file[name][()])
+                for what in properties:
+                    assert getattr(back[name], what) == getattr(file[name], what)
+
+    def test_fill_values_are_zarrs(self, tmp_path, zarr_format):
+        with h5py.File(tmp_path / "x.h5", "w") as file:
+            file.create_dataset("x", (3,), "i2", fillvalue=7)
+        tree = MemGroup.from_file(tmp_path / "x.h5")
+        tree.to_file(tmp_path / "x.zarr", zarr_format=zarr_format)
+        assert open_plain(tmp_path / "x.zarr")["x"].fill_value == 7
+
+    def test_fill_values_of_zarr(self, tmp_path, zarr_format):
+        group = open_plain(tmp_path / "x.zarr", "w", zarr_format=zarr_format)
+        make = group.create_dataset if MAJOR < 3 else group.create_array
+        make("x", shape=(4,), chunks=(2,), dtype="f4", fill_value=2.5)
+        loaded = MemGroup.from_file(tmp_path / "x.zarr")
+        assert loaded["x"][:].tolist() == [2.5] * 4
+        loaded.to_file(tmp_path / "x.h5")
+        with h5py.File(tmp_path / "x.h5") as file:
+            assert file["x"].fillvalue == 2.5
+
+    @needs_format_3
+    def test_shards_and_codecs_go_through_memory(self, tmp_path):
+        from zarr.codecs import Crc32cCodec, TransposeCodec
+
+        data = np.arange(1000, dtype="f4").reshape(50, 20)
+        group = open_plain(tmp_path / "x.zarr", "w", zarr_format=3)
+        array = group.create_array(
+            "x",
+            data=data,
+            chunks=(5, 5),
+            shards=(20, 10),
+            filters=[TransposeCodec(order=(1, 0))],
+            compressors=[Crc32cCodec()],
+            dimension_names=["time", None],
+        )
+        tree = MemGroup.from_file(tmp_path / "x.zarr")
+        tree.to_file(tmp_path / "y.zarr", zarr_format=3)
+        copy = open_plain(tmp_path / "y.zarr")["x"]
+        assert copy.metadata == array.metadata
+        np.testing.assert_array_equal(copy[:], data)
+        tree["x"].chunks = (7, 7)  # what memory says counts more
+        tree.to_file(tmp_path / "z.zarr", zarr_format=3)
+        assert open_plain(tmp_path / "z.zarr")["x"].chunks == (7, 7)
+
+    def test_order_and_filters_of_format_2(self, tmp_path):
+        from numcodecs import Delta, Zlib
+
+        data = np.arange(40, dtype="i4").reshape(8, 5)
+        group = open_plain(tmp_path / "x.zarr", "w", zarr_format=2)
+        if MAJOR < 3:
+            options = {"compressor": Zlib(3), "dimension_separator": "/"}
+        else:
+            encoding = {"name": "v2", "separator": "/"}
+            options = {"compressors": Zlib(3), "chunk_key_encoding": encoding}
+        plain_array(group, "x", data, (3, 3), filters=[Delta("i4")], order="F", **options)
+        MemGroup.from_file(tmp_path / "x.zarr").to_file(tmp_path / "y.zarr", zarr_format=2)
+        assert metadata(tmp_path / "y.zarr" / "x") == metadata(tmp_path / "x.zarr" / "x")
+        np.testing.assert_array_equal(open_plain(tmp_path / "y.zarr")["x"][:], data)
+
 
 class TestSingleArrays:
     def test_there_and_back(self, tmp_path, zarr_format):

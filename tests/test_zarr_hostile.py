@@ -221,6 +221,17 @@ class TestBrokenData:
         with pytest.raises((MemoryError, ValueError)):
             MemGroup.from_file(broken)
 
+    @pytest.mark.parametrize("limit", [100, 30_000, 159_999])
+    def test_max_bytes(self, broken, limit):
+        with pytest.raises(MemoryError, match=f"/x.*max_bytes={limit}"):
+            MemGroup.from_file(broken, max_bytes=limit)
+        assert len(MemGroup.from_file(broken, max_bytes=160_000)["x"]) == 20_000
+
+    def test_strict(self, broken):
+        os.symlink("/etc", broken / "x" / "outside")
+        with pytest.raises(OSError, match="/x/outside leads out"):
+            MemGroup.from_file(broken, strict=True)
+
     @pytest.mark.parametrize(
         "tag",
         ["", "{", "[]", "1", '{"type": "O"}', '{"type": "<f4"}', '{"fields": []}', '"object"'],

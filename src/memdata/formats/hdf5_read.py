@@ -183,7 +183,7 @@ class _Walk:
         self.creations = CreationReader()
         self.typed: list[tuple[DatasetNode, tuple[int, int]]] = []
         self.taken = 0
-        self.packed = source.copying and options.keep_links  # into another HDF5 file
+        self.packed = source.copying and options.packed  # into another HDF5 file
 
     def run(self) -> None:
         info = h5o.get_info(self.source.group)

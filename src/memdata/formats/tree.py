@@ -305,6 +305,7 @@ class Options:
     `strict` makes parts that cannot be loaded an error; `max_bytes` is how much a load may
     allocate, for datasets and attributes together, and the size of the largest chunk.
     `keep_links` says that the target has links: else soft and external ones are followed.
+    `packed` says that the target has the source's format: what is packed may stay so.
     """
 
     __slots__ = (
@@ -316,6 +317,7 @@ class Options:
         "keep_links",
         "max_bytes",
         "mover",
+        "packed",
         "selections",
         "skip_distributed",
         "sort",
@@ -337,6 +339,7 @@ class Options:
         strict: bool = False,
         max_bytes: int | None = None,
         keep_links: bool = False,
+        packed: bool = False,
     ) -> None:
         self.convert_dataset_strings = convert_dataset_strings
         self.convert_attribute_strings = convert_attribute_strings
@@ -350,6 +353,7 @@ class Options:
         self.strict = strict
         self.max_bytes = max_bytes
         self.keep_links = keep_links
+        self.packed = packed
 
 
 class Plan:

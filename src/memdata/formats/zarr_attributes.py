@@ -34,7 +34,19 @@ from memdata.formats.attributes import UnstorableAttribute, to_json_value, to_me
 from memdata.formats.tagged import TAG
 from memdata.formats.zarr_types import described, from_description
 
-__all__ = ["CHUNKED", "HIDDEN", "LINKS", "TYPES", "decoded", "encoded", "read_attributes", "update"]
+__all__ = [
+    "CHUNKED",
+    "CREATION",
+    "HIDDEN",
+    "LINKS",
+    "TYPES",
+    "decoded",
+    "decoded_creation",
+    "encoded",
+    "encoded_creation",
+    "read_attributes",
+    "update",
+]
 
 Array = np.ndarray[Any, Any]
 
@@ -47,8 +59,11 @@ LINKS = "__memdata_links"
 #: On an array of one chunk without filters, which is how arrays without chunks are stored: it has.
 CHUNKED = "__memdata_chunked"
 
+#: On an array: how it is made, as far as zarr has no place for it.
+CREATION = "__memdata_creation"
+
 #: Attributes in a store that are none in memory.
-HIDDEN = frozenset({TAG, TYPES, LINKS, CHUNKED})
+HIDDEN = frozenset({TAG, TYPES, LINKS, CHUNKED, CREATION})
 
 _NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
@@ -266,6 +281,39 @@ def _as_float(item: Any, dtype: np.dtype[Any]) -> Any:
     if isinstance(item, str) and item in _NOT_FINITE:
         return _NOT_FINITE[item]
     return dtype.type(item)
+
+
+# ---- how nodes are made ----
+
+#: Creation properties that are kept in a store; see `memdata.formats.hdf5_creation`.
+_KEPT = frozenset(
+    {
+        *("maxshape", "fillvalue", "fill_time", "scaleoffset", "track_order", "track_times"),
+        *("chunks", "layout", "named_type", "filters", "type"),
+    }
+)
+
+
+def encoded_creation(creation: Mapping[str, Any]) -> dict[str, Any]:
+    """Creation properties as JSON; those that have no form there are left out."""
+    kept: dict[str, Any] = {}
+    for name in _KEPT & creation.keys():
+        try:
+            kept.update(encoded({name: creation[name]}, "", convert_strings=True))
+        except UnstorableAttribute:
+            continue
+    return kept
+
+
+def decoded_creation(stored: Any) -> dict[str, Any]:
+    """Creation properties from JSON."""
+    if not isinstance(stored, Mapping):
+        return {}
+    return {name: _tuples(value) for name, value in decoded(stored).items() if name in _KEPT}
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
 
 
 # ---- open stores ----

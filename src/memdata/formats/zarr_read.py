@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import math
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -15,17 +16,19 @@ from memdata.formats.names import check_name
 from memdata.formats.selections import Selection, check_used, resolve
 from memdata.formats.tagged import TAG, TagError
 from memdata.formats.tree import (
-    NO_FILTERS,
+    NOTHING,
     SMALL,
     DatasetNode,
-    Filters,
     GroupNode,
     LinkNode,
     Options,
     Plan,
+    PointerNode,
+    TypeNode,
 )
-from memdata.formats.zarr_attributes import CHUNKED, LINKS, decoded
-from memdata.formats.zarr_codecs import check_codecs, filters_of
+from memdata.formats.zarr_attributes import CHUNKED, CREATION, LINKS, decoded, decoded_creation
+from memdata.formats.zarr_codecs import check_codecs
+from memdata.formats.zarr_layout import creation_of, words_of
 from memdata.formats.zarr_links import escaping_links
 from memdata.formats.zarr_types import BYTES, TEXT
 
@@ -72,6 +75,9 @@ class ZarrSource:
         walk = _Walk(self.group, options)
         walk.run()
         check_used(options.selections, walk.datasets)
+        if options.strict and walk.plan.skipped:
+            missing = walk.plan.what_is_missing()
+            raise OSError(f"{self.group.store}: not everything can be loaded:{missing}")
         return walk.plan
 
     def plan_dataset(self, path: str, options: Options) -> Plan:
@@ -81,7 +87,8 @@ class ZarrSource:
             raise KeyError(f"{self.group.store}: there is no dataset {path}")
         root = GroupNode("/", "", None, {})
         plan = Plan("loading", [root])
-        plan.nodes.append(_array_node(member, path, path.rpartition("/")[2], root, options, plan))
+        name, budget = path.rpartition("/")[2], _Budget(options.max_bytes)
+        plan.nodes.append(_array_node(member, path, name, root, options, plan, budget))
         return plan
 
     def _member(self, path: str) -> Any:
@@ -105,12 +112,40 @@ class ZarrSource:
         return StoredZarr(member, how, selection, node.path, options.convert_dataset_strings)
 
 
+class _Budget:
+    """Counts what is going to be allocated; see `memdata.formats.tree.Options`."""
+
+    def __init__(self, limit: int | None) -> None:
+        self._limit = limit
+        self._taken = 0
+
+    def take(self, what: str, size: int, chunk: int) -> None:
+        """Count the elements of an array, and look at the size of a chunk.
+
+        Raises
+        ------
+        MemoryError
+            They are too many.
+        """
+        if self._limit is None:
+            return
+        before, self._taken = self._taken, self._taken + size
+        more = f" beside {before} bytes of what comes before" if before else ""
+        if self._taken > self._limit:
+            raise MemoryError(f"{what} takes {size} bytes{more}, more than max_bytes={self._limit}")
+        if chunk > self._limit:
+            raise MemoryError(
+                f"{what}: one chunk takes {chunk} bytes, more than max_bytes={self._limit}"
+            )
+
+
 class _Walk:
     """One walk through a group."""
 
     def __init__(self, group: Any, options: Options) -> None:
         self.options = options
         self.datasets: set[str] = set()
+        self._budget = _Budget(options.max_bytes)
         root = GroupNode("/", "", None, {})
         self._read_group(root, group)
         self.plan = Plan("loading", [root])
@@ -152,7 +187,7 @@ class _Walk:
         if isinstance(member, Exception):
             raise ValueError(f"cannot be opened: {member}")
         if not zarr_library.is_group(member):
-            return _array_node(member, path, name, parent, self.options, self.plan)
+            return _array_node(member, path, name, parent, self.options, self.plan, self._budget)
         node = GroupNode(path, name, parent, {})
         self._read_group(node, member)
         return node
@@ -164,6 +199,7 @@ class _Walk:
         links = stored.get(LINKS)
         if isinstance(links, dict):
             node.recipe = links  # followed when all nodes are known
+        node.creation = decoded_creation(stored.get(CREATION)) or NOTHING
 
     def _add_links(self) -> None:
         """Second names of what the plan has."""
@@ -172,20 +208,39 @@ class _Walk:
             links, node.recipe = node.recipe, None
             for name, link in sorted((links or {}).items()):
                 path = "/" + name if node.parent is None else f"{node.path}/{name}"
-                target = known.get(str(link.get("hard"))) if isinstance(link, dict) else None
                 if path in known:
                     continue
                 try:
                     check_name(name, path)
-                except ValueError as error:
-                    self.plan.skipped.append((path, str(error)))
+                    found = self._linked(path, name, node, link, known)
+                except (TypeError, ValueError, KeyError) as error:
+                    self.plan.skipped.append((path, f"a link that cannot be followed: {error}"))
                     continue
-                if target is None:
-                    self.plan.skipped.append((path, f"a link that leads nowhere: {link}"))
-                elif _is_below(node, target):
-                    self.plan.skipped.append((path, "a link to a group around it"))
-                else:
-                    self.plan.nodes.append(LinkNode(path, name, node, target))
+                known[path] = found
+                self.plan.nodes.append(found)
+
+    def _linked(
+        self, path: str, name: str, parent: GroupNode, link: Any, known: dict[str, GroupNode]
+    ) -> GroupNode:
+        """What a group says of a member that zarr has no kind of."""
+        if "hard" in link:
+            target = known.get(link["hard"])
+            if target is None:
+                raise ValueError(f"there is no {link['hard']}")
+            if not self.options.keep_links and _is_below(parent, target):
+                raise ValueError(f"the group {target.path} is around it")
+            return LinkNode(path, name, parent, target)
+        if "type" in link:
+            attrs = decoded(link["attributes"])
+            named = TypeNode(path, name, parent, attrs, zarr_types.from_description(link["type"]))
+            named.creation = decoded_creation(link.get("creation")) or NOTHING
+            return named
+        import h5py
+
+        if "soft" in link:
+            return PointerNode(path, name, parent, h5py.SoftLink(str(link["soft"])))
+        filename, inside = link["external"]
+        return PointerNode(path, name, parent, h5py.ExternalLink(str(filename), str(inside)))
 
 
 def _is_below(node: GroupNode, other: GroupNode) -> bool:
@@ -243,16 +298,26 @@ def _storage_of(dtype: np.dtype[Any], layout: zarr_library.Layout) -> np.dtype[A
 
 
 def _array_node(
-    member: Any, path: str, name: str, parent: GroupNode, options: Options, plan: Plan
+    member: Any,
+    path: str,
+    name: str,
+    parent: GroupNode,
+    options: Options,
+    plan: Plan,
+    budget: _Budget,
 ) -> DatasetNode:
     how = _Kind(member)
     check_codecs(how.layout.codecs, path)
     attrs = decoded(dict(member.attrs), convert_strings=options.convert_attribute_strings)
     shape = None if how.null else tuple(member.shape)
-    filters, replaced = _filters_of(member, how.layout)
+    filters, replaced = words_of(how.layout, member.shape, bool(member.attrs.get(CHUNKED)))
     plan.replaced.extend((path, text) for text in replaced)
     node = DatasetNode(path, name, parent, attrs, shape, how.dtype, filters)
     node.source = member
+    node.creation = {
+        **creation_of(how.layout, filters, member.shape, how.storage),
+        **decoded_creation(member.attrs.get(CREATION)),
+    }
     if shape is None:
         import h5py
 
@@ -266,23 +331,14 @@ def _array_node(
         node.selected = (options.selections[path], shape)
     stored = StoredZarr(member, how, selection, path, options.convert_dataset_strings)
     node.dtype = stored.dtype
+    chunk = how.storage.itemsize * math.prod(how.layout.chunks)
+    budget.take(f"{stored.file_name}: {path}", node.nbytes, chunk)
     if node.nbytes <= SMALL:
         node.array = np.zeros(node.shape or (), node.dtype)
         stored.read_rows(0, node.shape[0] if node.shape else 1, node.array)
     else:
         node.stored = stored
     return node
-
-
-def _filters_of(member: Any, layout: zarr_library.Layout) -> tuple[Filters, list[str]]:
-    """Chunks and filters in h5py's words; an array of one chunk and no filter has none."""
-    if not member.shape:
-        return NO_FILTERS, []
-    filters, replaced = filters_of(layout.codecs, layout.chunks)
-    whole = all(chunk >= length for chunk, length in zip(layout.chunks, member.shape, strict=True))
-    if whole and filters == Filters(layout.chunks) and not member.attrs.get(CHUNKED):
-        filters = NO_FILTERS
-    return filters, replaced
 
 
 class StoredZarr:

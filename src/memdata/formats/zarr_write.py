@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
-import math
 import os
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from memdata import links
 from memdata.fileformats import Zarr
 from memdata.formats import strings, zarr_attributes, zarr_library, zarr_types
+from memdata.formats.hdf5_creation import wanted_filters
 from memdata.formats.names import check_name
 from memdata.formats.tagged import TAG
-from memdata.formats.tree import DatasetNode, Filters, GroupNode, LinkNode, Options, Plan
-from memdata.formats.zarr_codecs import check_codecs, codecs_of, in_format
-from memdata.formats.zarr_library import Layout
-from memdata.formats.zarr_types import BYTES, Stored
+from memdata.formats.tree import (
+    DatasetNode,
+    Filters,
+    GroupNode,
+    LinkNode,
+    Options,
+    Plan,
+    PointerNode,
+    TypeNode,
+)
+from memdata.formats.zarr_codecs import check_codecs
+from memdata.formats.zarr_layout import layout_for, layout_of_codecs, written_before
+
+if TYPE_CHECKING:
+    from memdata.formats.zarr_library import Layout
+    from memdata.formats.zarr_types import Stored
 
 __all__ = ["ZarrTarget", "create_array"]
 
 Array = np.ndarray[Any, Any]
-
-#: Bytes of a chunk where nobody says.
-_CHUNK = 4 << 20
 
 #: What the file system makes of a name: bytes of one, and of a whole path.
 _NAME_BYTES, _PATH_BYTES = 255, 4000
@@ -78,15 +88,16 @@ class ZarrTarget:
 
     def prepare(self, plan: Plan, options: Options) -> None:
         """Find for each node how it will be stored; see `memdata.formats.tree.Target`."""
-        links: dict[int, dict[str, Any]] = {}
+        tags: dict[int, dict[str, Any]] = {}
         twins: dict[str, str] = {}
         for node in plan.nodes:
             if node.parent is not None:
                 self._check_name(node, twins)
-            if isinstance(node, LinkNode):
-                links.setdefault(id(node.parent), {})[node.name] = {"hard": node.target.path}
+            link = _described_link(node, options, plan)
+            if link is not None:
+                tags.setdefault(id(node.parent), {})[node.name] = link
         for node in plan.nodes:
-            if isinstance(node, LinkNode):
+            if isinstance(node, LinkNode | PointerNode | TypeNode):
                 continue
             attrs = node.attrs
             if node.parent is None:
@@ -97,8 +108,11 @@ class ZarrTarget:
             if isinstance(node, DatasetNode):
                 node.recipe = self._recipe(node, stored, options, plan)
                 continue
-            if id(node) in links:
-                stored[zarr_attributes.LINKS] = links[id(node)]
+            if id(node) in tags:
+                stored[zarr_attributes.LINKS] = tags[id(node)]
+            creation = zarr_attributes.encoded_creation(node.creation)
+            if creation:
+                stored[zarr_attributes.CREATION] = creation
             node.recipe = stored
         if self.group is not None:
             self.check_room(plan)
@@ -150,6 +164,11 @@ class ZarrTarget:
         plan.replaced.extend((node.path, text) for text in replaced)
         if shape == layout.chunks == node.filters.chunks and not any(node.filters[1:]):
             attrs[zarr_attributes.CHUNKED] = True
+        creation = zarr_attributes.encoded_creation(node.creation)
+        if "fillvalue" in creation and kind.tag is None and node.dtype.kind in "biufc":
+            layout = layout._replace(fill_value=node.dtype.type(node.creation["fillvalue"]))
+        if creation:
+            attrs[zarr_attributes.CREATION] = creation
         return _Recipe(shape, kind, layout, attrs)
 
     def _layout(
@@ -161,11 +180,14 @@ class ZarrTarget:
             check_codecs(kept.codecs, node.path)
             if kept.zarr_format == self._format:
                 return kept, []
+        before = written_before(node.creation, node.filters, self._format, kind.dtype)
+        if before is not None and len(before.chunks) == len(shape):
+            return before, []
         try:
             return layout_for(
                 shape,
                 kind.dtype,
-                node.filters,
+                wanted_filters(node.filters, node.creation, shape),
                 self._format,
                 axis=0 if node.part is None else node.part.axis,
             )
@@ -199,7 +221,7 @@ class ZarrTarget:
         """Make groups, attributes and arrays; see `memdata.formats.tree.Target`."""
         remaining = []
         for node in plan.nodes:
-            if isinstance(node, LinkNode):
+            if isinstance(node, LinkNode | PointerNode | TypeNode):
                 continue
             if isinstance(node, DatasetNode):
                 self._make_array(node)
@@ -219,9 +241,9 @@ class ZarrTarget:
         else:
             node.place = zarr_library.make_group(node.parent.place, node.name, node.recipe)
             return
-        links = node.place.attrs.get(zarr_attributes.LINKS)
-        if links and zarr_attributes.LINKS in node.recipe:
-            node.recipe[zarr_attributes.LINKS] = {**links, **node.recipe[zarr_attributes.LINKS]}
+        there = node.place.attrs.get(zarr_attributes.LINKS)
+        if there and zarr_attributes.LINKS in node.recipe:
+            node.recipe[zarr_attributes.LINKS] = {**there, **node.recipe[zarr_attributes.LINKS]}
         zarr_attributes.merge(node.place.attrs, node.recipe)
 
     def _make_array(self, node: DatasetNode) -> None:
@@ -259,6 +281,28 @@ class ZarrTarget:
         """Nothing is left to do."""
 
 
+def _described_link(node: GroupNode, options: Options, plan: Plan) -> dict[str, Any] | None:
+    """What stands on a group for a member that zarr has no kind of; None for all others."""
+    if isinstance(node, LinkNode):
+        return {"hard": node.target.path}
+    if isinstance(node, PointerNode):
+        if links.is_soft(node.link):
+            return {"soft": str(node.link.path)}
+        return {"external": [os.fspath(node.link.filename), str(node.link.path)]}
+    if isinstance(node, TypeNode):
+        try:
+            what: dict[str, Any] = {"type": zarr_types.described(node.dtype)}
+        except TypeError as error:
+            plan.skipped.append((node.path, f"a named type: {error}"))
+            return {}
+        attrs = zarr_attributes.encoded(
+            node.attrs, f"{node.path}: ", convert_strings=options.convert_attribute_strings
+        )
+        creation = zarr_attributes.encoded_creation(node.creation)
+        return {**what, "attributes": attrs, "creation": creation}
+    return None
+
+
 def _folds_case(folder: str) -> bool:
     """Whether a file system takes capital and small letters for the same."""
     name = os.path.basename(folder.rstrip("/"))
@@ -276,83 +320,6 @@ def _convert_text(node: DatasetNode, options: Options) -> None:
     if node.array is not None:
         node.array = strings.to_bytes(node.array)
     node.dtype = strings.bytes_dtype(node.dtype)
-
-
-# ---- chunks and codecs ----
-
-
-def layout_for(
-    shape: tuple[int, ...],
-    dtype: np.dtype[Any],
-    filters: Filters,
-    zarr_format: int,
-    axis: int = 0,
-) -> tuple[Layout, list[str]]:
-    """How an array is cut and packed that has such filters in h5py's words.
-
-    Parameters
-    ----------
-    shape, dtype
-        Of the array as it is stored.
-    filters : Filters
-        Chunks of None are chosen here, the same whoever writes.
-    zarr_format : {2, 3}
-    axis : int
-        The axis to cut along first, where chunks are chosen.
-
-    Returns
-    -------
-    layout : Layout
-    replaced : list of str
-        Filters that zarr does not have, and what stands for them.
-
-    Raises
-    ------
-    ValueError
-        Chunks that do not fit, or options that the filter does not take.
-    """
-    if filters.chunks is None:
-        chunks = _guessed_chunks(shape, dtype.itemsize, axis)
-    elif len(filters.chunks) != len(shape):
-        raise ValueError(f"chunks {filters.chunks} do not fit the shape {shape}")
-    else:
-        chunks = tuple(
-            max(1, min(int(chunk), length))
-            for chunk, length in zip(filters.chunks, shape, strict=True)
-        )
-    configs: list[dict[str, Any]] = []
-    replaced: list[str] = []
-    if shape:
-        configs, replaced = codecs_of(filters, dtype)
-    return _layout(dtype, chunks, configs, zarr_format), replaced
-
-
-def _layout(
-    dtype: np.dtype[Any],
-    chunks: tuple[int, ...],
-    configs: list[dict[str, Any]],
-    zarr_format: int,
-) -> Layout:
-    codecs = in_format(configs, zarr_format, dtype)
-    if dtype.kind == "O" and zarr_format == 2:
-        codecs.insert(0, {"id": "vlen-bytes" if dtype.metadata == BYTES.metadata else "vlen-utf8"})
-    fill: Any = None
-    if zarr_format == 2 and dtype.kind in "biufc":
-        fill = dtype.type(0)
-    return Layout(
-        zarr_format, chunks, None, tuple(codecs), fill, "C", "." if zarr_format == 2 else "/"
-    )
-
-
-def _guessed_chunks(shape: tuple[int, ...], itemsize: int, axis: int) -> tuple[int, ...]:
-    """Chunks of some MiB, cut along `axis` first, then along the others in order."""
-    chunks = [max(1, length) for length in shape]
-    for place in [axis, *(other for other in range(len(shape)) if other != axis)]:
-        size = itemsize * math.prod(chunks)
-        if size <= _CHUNK:
-            break
-        chunks[place] = max(1, -(-chunks[place] * _CHUNK // size))
-    return tuple(chunks)
 
 
 def create_array(
@@ -382,7 +349,7 @@ def create_array(
     zarr_format = zarr_library.format_of(group)
     kind = zarr_types.stored(dtype, data, zarr_format)
     layout, _ = layout_for(shape, kind.dtype, filters, zarr_format)
-    layout = _layout(kind.dtype, layout.chunks, configs, zarr_format)
+    layout = layout_of_codecs(kind.dtype, layout.chunks, configs, zarr_format)
     attrs = {} if kind.tag is None else {TAG: kind.tag}
     array = zarr_library.make_array(group, name, shape, kind.dtype, layout, attrs, kwargs)
     if data is not None and data.size:

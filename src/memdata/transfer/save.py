@@ -118,7 +118,8 @@ def save_file(
     together = comm is not None and bool(getattr(source, "distributed", True))
     ranks = Ranks(comm if together else None)
     options.comm = ranks.comm
-    options.keep_links = chosen is not fileformats.Zarr
+    options.keep_links = True
+    options.packed = chosen is not fileformats.Zarr
     if together or getattr(source, "distributed", False):
         options.hints = bool(hints)
     save_source(_source_of(source), name, mode, chosen, options, ranks, durable, progress, open_kw)
@@ -451,7 +452,8 @@ def write_group(
         convert_dataset_strings=convert_dataset_strings,
         convert_attribute_strings=convert_attribute_strings,
         skip_distributed=skip_distributed,
-        keep_links=not is_zarr(target),
+        keep_links=True,
+        packed=not is_zarr(target),
     )
     plan = _source_of(source).plan(options)
     writer = target_of_group(target)
