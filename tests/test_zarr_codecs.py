@@ -84,6 +84,15 @@ class TestKept:
             assert file["x"].id.get_create_plist().get_nfilters() == 1
             assert_same_array(file["x"][:], DATA)
 
+    @pytest.mark.parametrize(("compression", "options"), KEPT[1:], ids=str)
+    def test_chunks_that_do_not_get_smaller_in_hdf5(self, tmp_path, compression, options):
+        tree = MemGroup()
+        tree.create_dataset(
+            "x", data=DATA[0], chunks=(1,), compression=compression, compression_opts=options
+        )
+        tree.to_file(tmp_path / "x.h5")
+        assert_same_array(MemGroup.from_file(tmp_path / "x.h5")["x"][:], DATA[0])
+
     def test_shuffle_and_checksum(self, tmp_path, zarr_format):
         with h5py.File(tmp_path / "x.h5", "w") as file:
             file.create_dataset("x", data=DATA, compression="gzip", shuffle=True, fletcher32=True)

@@ -18,6 +18,8 @@ import pytest
 from memdata import MemGroup
 from memdata.atomic_folder import AtomicFolder
 from memdata.formats import zarr_write
+from memdata.formats.tree import Options
+from memdata.formats.zarr_read import opened_source
 from support import assert_same_tree, leftovers
 from zarr_support import FORMATS, MAJOR, open_plain, plain_array
 
@@ -223,14 +225,18 @@ class TestBrokenData:
 
     @pytest.mark.parametrize("limit", [100, 30_000, 159_999])
     def test_max_bytes(self, broken, limit):
-        with pytest.raises(MemoryError, match=f"/x.*max_bytes={limit}"):
-            MemGroup.from_file(broken, max_bytes=limit)
-        assert len(MemGroup.from_file(broken, max_bytes=160_000)["x"]) == 20_000
+        with opened_source(str(broken)) as source:
+            with pytest.raises(MemoryError, match=f"/x.*max_bytes={limit}"):
+                source.plan(Options(max_bytes=limit))
+            assert len(source.plan(Options(max_bytes=160_000)).nodes) == 2
 
     def test_strict(self, broken):
         os.symlink("/etc", broken / "x" / "outside")
-        with pytest.raises(OSError, match="/x/outside leads out"):
-            MemGroup.from_file(broken, strict=True)
+        with (
+            opened_source(str(broken)) as source,
+            pytest.raises(OSError, match="/x/outside leads out"),
+        ):
+            source.plan(Options(strict=True))
 
     @pytest.mark.parametrize(
         "tag",

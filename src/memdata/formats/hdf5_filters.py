@@ -140,7 +140,7 @@ def _set_compression(plist: Any, compression: Any, options: Any) -> None:
         compression, options = "gzip", int(compression)  # h5py's short form: the level alone
     if is_bitshuffle(compression):
         require_filter(H5FILTER, "compression='bitshuffle'")
-        plist.set_filter(H5FILTER, h5z.FLAG_MANDATORY, bitshuffle_options(options))
+        plist.set_filter(H5FILTER, h5z.FLAG_OPTIONAL, bitshuffle_options(options))
     elif compression == "gzip":
         level = 4 if options is None else options
         if not isinstance(level, int | np.integer) or not 0 <= level <= 9:
@@ -155,7 +155,9 @@ def _set_compression(plist: Any, compression: Any, options: Any) -> None:
         _set_szip(plist, options)
     elif isinstance(compression, int | np.integer):
         require_filter(int(compression), f"compression={compression}")
-        plist.set_filter(int(compression), h5z.FLAG_MANDATORY, tuple(options or ()))
+        # Optional, as h5py has it: a chunk that does not get smaller is stored as it is. HDF5 loses
+        # a chunk that a mandatory filter refuses, and crashes later.
+        plist.set_filter(int(compression), h5z.FLAG_OPTIONAL, tuple(options or ()))
     else:
         raise ValueError(f"HDF5 has no compression {compression!r}")
 
@@ -213,13 +215,6 @@ def named_filters(pipeline: Pipeline, chunks: Shape | None) -> Filters:
 
 #: The order in which `set_filters` sets filters; compression has its place before the last.
 _ORDER = {h5z.FILTER_SCALEOFFSET: 0, h5z.FILTER_SHUFFLE: 1, h5z.FILTER_FLETCHER32: 3}
-_OPTIONAL = {
-    h5z.FILTER_SCALEOFFSET,
-    h5z.FILTER_SHUFFLE,
-    h5z.FILTER_DEFLATE,
-    h5z.FILTER_LZF,
-    h5z.FILTER_SZIP,
-}
 
 
 def _said(pipeline: Pipeline) -> bool:
@@ -228,7 +223,7 @@ def _said(pipeline: Pipeline) -> bool:
     if places != sorted(set(places)):
         return False
     for code, flags, values, _name in pipeline:
-        if flags != (h5z.FLAG_OPTIONAL if code in _OPTIONAL else h5z.FLAG_MANDATORY):
+        if flags != (h5z.FLAG_MANDATORY if code == h5z.FILTER_FLETCHER32 else h5z.FLAG_OPTIONAL):
             return False
         if code == H5FILTER and (len(values) != 5 or values[4] not in (2, 3)):
             return False
