@@ -32,6 +32,7 @@ from memdata._cmemdata import (
     ro_dict,
 )
 from memdata._version import __version__
+from memdata.comparing import diff, equal
 from memdata.copying import copyattrs, deep_group_copy, get_file, is_group
 from memdata.diskgroup import MemDiskGroup
 from memdata.file import File
@@ -56,6 +57,8 @@ __all__ = [
     "__version__",
     "copyattrs",
     "deep_group_copy",
+    "diff",
+    "equal",
     "fileformats",
     "get_file",
     "is_group",
