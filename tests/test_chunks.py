@@ -115,8 +115,8 @@ def test_chunks_are_written_as_h5py_writes_them(tmp_path_factory, pipeline, give
     folder = tmp_path_factory.mktemp("chunks")
     with h5py.File(folder / "theirs.h5", "w") as file:
         file.create_dataset("x", data=array, chunks=chunks, **PIPELINES[pipeline])
-        with small_chunks_too() as done, h5py.File(folder / "ours.h5", "w") as ours:
-            deep_group_copy(file, ours)
+    with small_chunks_too() as done:
+        MemGroup.from_hdf5(folder / "theirs.h5").to_hdf5(folder / "ours.h5")
     with h5py.File(folder / "theirs.h5") as theirs, h5py.File(folder / "ours.h5") as ours:
         assert ours["x"][()].tobytes() == array.tobytes()
         assert filters(ours["x"]) == filters(theirs["x"])
@@ -129,12 +129,13 @@ def test_chunks_are_written_as_h5py_writes_them(tmp_path_factory, pipeline, give
 @pytest.mark.parametrize("pipeline", OTHERS)
 def test_filters_that_are_not_known_are_left_to_hdf5(tmp_path, pipeline):
     array = np.arange(6000, dtype="i4").reshape(60, 100)
-    with h5py.File(tmp_path / "x.h5", "w") as file, h5py.File(tmp_path / "y.h5", "w") as copy:
+    with h5py.File(tmp_path / "x.h5", "w") as file:
         file.create_dataset("x", data=array, chunks=(7, 30), **OTHERS[pipeline])
-        with small_chunks_too() as done:
-            deep_group_copy(file, copy)
-        assert np.array_equal(copy["x"][()], array)
+    with small_chunks_too() as done:
+        MemGroup.from_hdf5(tmp_path / "x.h5").to_hdf5(tmp_path / "y.h5")
     assert not done
+    with h5py.File(tmp_path / "y.h5") as file:
+        assert np.array_equal(file["x"][()], array)
 
 
 def test_chunks_never_written_are_fill_values(tmp_path):
@@ -199,19 +200,6 @@ def test_files_whose_bytes_are_somewhere_else(tmp_path, kind):
             loaded = MemGroup()
             deep_group_copy(file, loaded)
         assert done
-        assert np.array_equal(loaded["x"], array)
-
-
-def test_a_dataset_behind_an_external_link(tmp_path):
-    array = np.arange(4000.0).reshape(40, 100)
-    with h5py.File(tmp_path / "there.h5", "w") as file:
-        file.create_dataset("x", data=array, chunks=(8, 30), compression="gzip")
-    with h5py.File(tmp_path / "here.h5", "w") as file, small_chunks_too():
-        file["x"] = h5py.ExternalLink("there.h5", "/x")
-        file["pad"] = np.zeros(9999)
-        loaded = MemGroup()
-        deep_group_copy(file["/"], loaded)
-    if "x" in loaded:
         assert np.array_equal(loaded["x"], array)
 
 
