@@ -72,7 +72,6 @@ class Packer:
     def __init__(self, plist: Any, pipeline: Pipeline, dtype: np.dtype[Any]) -> None:
         self._chunk: Shape = tuple(plist.get_chunk())
         self._pipeline = pipeline
-        self._plain = pipeline.leaves(0)
         self._fill = np.zeros((), dtype)
         if plist.fill_value_defined() == h5d.FILL_VALUE_USER_DEFINED:
             plist.get_fill_value(self._fill)
@@ -110,7 +109,7 @@ class Packer:
                 Packed(
                     tuple(o + p for o, p in zip(origin, place, strict=True)),
                     0,
-                    self._pipeline.encode(self._bytes(block, place)),
+                    self._packed(block, place),
                 )
                 for place in batch
             ]
@@ -118,23 +117,29 @@ class Packer:
         for done in in_order(packed, batches, thread_count(sharing), "pack"):
             yield from done
 
-    def _bytes(self, block: Array, place: Shape) -> Array:
-        """The bytes of a chunk; where it stands out at the end, with fill values."""
+    def _packed(self, block: Array, place: Shape) -> Array:
+        """The packed bytes of a chunk; where it stands out at the end, with fill values."""
         part = block[
             tuple(
                 slice(start, start + step) for start, step in zip(place, self._chunk, strict=True)
             )
         ]
-        if part.shape != self._chunk or not part.flags.c_contiguous:
-            whole: Array | None = getattr(self._local, "chunk", None)
-            if whole is None or self._plain:  # what is not packed is handed on as it is
-                whole = self._local.chunk = np.empty(self._chunk, block.dtype)
-            if part.shape != self._chunk:
-                whole[...] = self._fill
-            whole[tuple(slice(length) for length in part.shape)] = part
-            part = whole
-        flat: Array = part.reshape(-1).view(np.uint8)
-        return flat
+        if part.shape == self._chunk and part.flags.c_contiguous:
+            return self._pipeline.encode(_flat(part))
+        whole: Array | None = getattr(self._local, "chunk", None)
+        if whole is None:
+            whole = self._local.chunk = np.empty(self._chunk, block.dtype)
+        if part.shape != self._chunk:
+            whole[...] = self._fill
+        whole[tuple(slice(length) for length in part.shape)] = part
+        raw = _flat(whole)
+        packed = self._pipeline.encode(raw)
+        return packed.copy() if packed is raw else packed  # the next chunk will be in `whole`
+
+
+def _flat(array: Array) -> Array:
+    flat: Array = array.reshape(-1).view(np.uint8)
+    return flat
 
 
 def _completed(creation: Any, types: Any) -> Any:
