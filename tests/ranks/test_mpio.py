@@ -199,6 +199,44 @@ def test_chunks_that_may_grow_are_filled_as_ever(comm, tmp_path):
     assert bytes_in_file(tmp_path / "direct.h5") == bytes_in_file(tmp_path / "mpio.h5")
 
 
+# ---- files that the ranks have open already ----
+
+
+@parallel
+@pytest.mark.parametrize("packing", PACKINGS[:2], ids=["contiguous", "chunks"])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_file_that_all_have_open(comm, tmp_path, monkeypatch, axis, packing):
+    if comm is None:
+        pytest.skip("no MPI here: nothing can be open in parallel")
+    monkeypatch.setattr(mpio, "PIECE", 50_000)
+    whole, other = numbered((20, 60, 70)), numbered((20, 60, 70), first=9)
+    with h5py.File(tmp_path / "x.h5", "w", driver="mpio", comm=comm) as f:
+        group = f.create_group("g")
+        distribute(whole, axis, comm).to_hdf5(group, "a/b", **packing)
+        check(MPIArray.from_hdf5(group, "a/b", comm, 1 - axis), whole, 1 - axis, comm)
+        if not packing:
+            distribute(other, 1 - axis, comm).to_hdf5(f, "/g/a/b", mover="mpio")
+        distribute(whole[:0], 1, comm).to_hdf5(group, "empty")
+    wait(comm)
+    with h5py.File(tmp_path / "x.h5") as f:
+        same(f["g/a/b"][...], whole if packing else other)
+        assert f["g/a/b"].chunks == packing.get("chunks")
+        assert f["g/empty"].shape == (0, 60, 70)
+
+
+@parallel
+def test_what_cannot_be_written_into_a_file_that_all_have_open(comm, tmp_path):
+    if not several(comm):
+        pytest.skip("one rank has a file for itself")
+    texts = np.array(["a", "b", "c"], dtype=object)
+    with h5py.File(tmp_path / "x.h5", "w", driver="mpio", comm=comm) as f:
+        with pytest.raises(TypeError, match="give the file's name"):
+            distribute(numbered((20, 60)), 0, comm).to_hdf5(f, "x", compression="gzip")
+        with pytest.raises(TypeError, match="give the file's name"):
+            distribute(texts, 0, comm).to_hdf5(f, "y")
+        assert not f.keys()
+
+
 # ---- more than MPI counts in one call ----
 
 
@@ -250,7 +288,7 @@ def test_offsets_beyond_what_a_c_int_holds(comm, tmp_path):
     node.part = Part(0, 9, 12)
     bar = Progress("test", 0, False)
     with mpio.ParallelFile(str(path), "r+", ranks, bar) as file:
-        dataset = mpio._Dataset(file._file, node)
+        dataset = mpio._Dataset(file._group, node)
         if comm.rank == comm.size - 1:
             piece = np.zeros((3, 1000), "u1")
             dataset.read((9, width - 1000), piece)

@@ -305,6 +305,11 @@ class HDF5Target:
         creation.set_alloc_time(h5d.ALLOC_TIME_EARLY)
         return when
 
+    def by_all(self, node: DatasetNode) -> bool:
+        """Whether all ranks can write their parts of a planned dataset through parallel HDF5."""
+        when: int = node.recipe.when
+        return when in {_NOW, _DIRECT, _ALLOCATED}
+
     # Laying out
 
     def lay_out(self, plan: Plan) -> list[DatasetNode]:

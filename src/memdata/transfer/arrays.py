@@ -10,13 +10,21 @@ from memdata import _cmemdata, fileformats
 from memdata.formats.memory import MemorySource
 from memdata.formats.selections import normalised
 from memdata.formats.tree import Options
+from memdata.progress import Progress
 from memdata.transfer.load import Job, file_name, opener_of_file, run, source_of_group
-from memdata.transfer.mpio import chosen_mover
+from memdata.transfer.movers import transfer_rows
+from memdata.transfer.mpio import ParallelParts, chosen_mover, is_parallel
 from memdata.transfer.parts import gather_part
+from memdata.transfer.plain import exchanges, write_parts
 from memdata.transfer.ranks import Ranks, plan_facts
 from memdata.transfer.save import save_source, target_of_group
 
 __all__ = ["load_array", "save_array"]
+
+_NOT_IN_PARALLEL = (
+    "chunks with filters, variable length and types that HDF5 converts cannot be written into a"
+    " file that is open in parallel; give the file's name instead"
+)
 
 
 def load_array(
@@ -113,7 +121,8 @@ def save_array(
         The array.
     f : str, os.PathLike or group
         A file, replaced in one step when the new one is complete; or an open group of h5py or
-        zarr, through which rank 0 writes (other ranks may pass anything that is a group).
+        zarr, through which rank 0 writes (other ranks may pass anything that is a group). Into
+        an HDF5 file that all ranks have open with h5py's driver "mpio" each writes its own part.
     dataset : str
         Its path; missing groups are made. A dataset that is there takes the new content.
     create : bool
@@ -133,7 +142,7 @@ def save_array(
     ValueError
         The mover is unknown, or not for this.
     TypeError
-        The format cannot hold the dtype.
+        The format cannot hold the dtype, or a file that is open in parallel the filters.
     """
     ranks = Ranks(array.comm)
     path = _path(dataset)
@@ -152,21 +161,28 @@ def save_array(
         mode = "w" if create else "r+"
         save_source(source, os.fspath(filename), mode, chosen, options, ranks, replace=True)
         return
+    if ranks.comm is not None and is_parallel(f):
+        _save_in_parallel(array, source, f, path, options, ranks)
+    else:
+        _save_through_first(array, source, f, path, options, ranks)
+
+
+def _save_through_first(
+    array: Any, source: MemorySource, f: Any, path: str, options: Options, ranks: Ranks
+) -> None:
+    """Save into an open group: rank 0 writes what it is sent."""
     target = target_of_group(f, replace=True)
     what = f"saving {path}"
     with ranks.together(what) as step:
-        options.mover = chosen_mover(mover, ranks, hdf5=False)
+        options.mover = chosen_mover(options.mover, ranks, hdf5=False)
         plan = source.plan(options)
         if not ranks.first:
             target.group = None
         target.prepare(plan, options)
         if ranks.comm is not None:
-            step.facts(**plan_facts(plan))
+            step.facts(parallel=False, **plan_facts(plan))
     parts = [one for one in plan.datasets() if one.part is not None]
     ranks.bounds(parts)
-    from memdata.progress import Progress
-    from memdata.transfer.movers import transfer_rows
-
     with Progress(what, array.nbytes, False) as bar:
         with ranks.together(what):
             if ranks.first:
@@ -178,6 +194,33 @@ def save_array(
         with ranks.together(what):
             if ranks.first:
                 target.finish(plan)
+
+
+def _save_in_parallel(
+    array: Any, source: MemorySource, f: Any, path: str, options: Options, ranks: Ranks
+) -> None:
+    """Save into a group that all ranks have open: all make the dataset, each writes its part."""
+    from memdata.formats.hdf5_write import HDF5Target
+
+    target = HDF5Target(f, direct=True, replace=True)
+    what = f"saving {path}"
+    with ranks.together(what) as step:
+        options.mover = chosen_mover("mpio", ranks)
+        plan = source.plan(options)
+        target.prepare(plan, options)
+        step.facts(parallel=True, **plan_facts(plan))
+        parts = [one for one in plan.datasets() if one.part is not None]
+        if not all(target.by_all(one) for one in parts):
+            raise TypeError(f"{path}: {_NOT_IN_PARALLEL}")
+    ranks.bounds(parts)
+    with Progress(what, array.nbytes, False) as bar:
+        with ranks.together(what):
+            target.lay_out(plan)
+            ways = {target.ways[one.path].name for one in parts}
+            if "gather" in ways:
+                raise TypeError(f"{path}: {_NOT_IN_PARALLEL}")
+        exchanged = {one.path for one in parts if "direct" in ways and exchanges(one, ranks)}
+        write_parts(ParallelParts(f, bar), parts, exchanged, ranks, bar)
 
 
 def _path(dataset: Any) -> str:

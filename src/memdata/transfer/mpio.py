@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from memdata.progress import Progress
     from memdata.transfer.ranks import Ranks
 
-__all__ = ["MOVERS", "ParallelFile", "chosen_mover"]
+__all__ = ["MOVERS", "ParallelFile", "ParallelParts", "chosen_mover", "is_parallel"]
 
 Array = np.ndarray[Any, Any]
 Box = tuple[slice, ...]
@@ -68,7 +68,8 @@ def chosen_mover(mover: str | None, ranks: Ranks, *, hdf5: bool = True) -> str:
         return MOVERS[0]
     if not hdf5:
         raise ValueError(
-            "the mover 'mpio' is for HDF5 files by name, not for other formats and open groups"
+            "the mover 'mpio' is for HDF5 files: by name, or open with h5py's driver 'mpio' to"
+            " write arrays into"
         )
     import h5py
 
@@ -82,7 +83,71 @@ def chosen_mover(mover: str | None, ranks: Ranks, *, hdf5: bool = True) -> str:
     return name
 
 
-class ParallelFile:
+def is_parallel(group: Any) -> bool:
+    """Whether an open group is of an HDF5 file that several ranks have open together."""
+    return getattr(getattr(group, "file", None), "driver", None) == "mpio"
+
+
+class ParallelParts:
+    """Moves parts through what all ranks have open; a `memdata.transfer.plain.PartFile`.
+
+    Parameters
+    ----------
+    group : h5py.Group or None
+        The root of what is moved, as this rank has it open.
+    bar : Progress
+        Advanced by the bytes that this rank moves.
+    """
+
+    def __init__(self, group: Any, bar: Progress) -> None:
+        self._group = group
+        self._bar = bar
+
+    def write(self, node: DatasetNode) -> None:
+        """Write this rank's part of a dataset that has its place in the file."""
+        array = node.array
+        assert array is not None
+        assert node.part is not None
+        if not array.size:
+            return
+        dataset = _Dataset(self._group, node)
+        for box in pieces(array.shape, array.itemsize, PIECE):
+            piece = np.asarray(array[box], order="C")
+            dataset.write(_starts(box, node.part.axis, node.part.start), piece)
+            self._bar.advance(piece.nbytes)
+
+    def read(self, node: DatasetNode) -> None:
+        """Read this rank's part of a dataset into ``node.array``."""
+        array = node.array
+        assert array is not None
+        assert node.part is not None
+        if not array.size:
+            return
+        dataset = _Dataset(self._group, node)
+        for box in pieces(array.shape, array.itemsize, PIECE):
+            place = array[box]
+            piece = place if place.flags.c_contiguous else np.empty(place.shape, place.dtype)
+            dataset.read(_starts(box, node.part.axis, node.part.start), piece)
+            if piece is not place:
+                place[...] = piece
+            self._bar.advance(piece.nbytes)
+
+    def write_rows(self, node: DatasetNode, start: int, rows: Array) -> None:
+        """Write bytes of whole rows: those of the axes before the distributed one, as one axis."""
+        dataset = _Dataset(self._group, node)
+        for starts, piece in _row_pieces(node, start, rows):
+            dataset.write(starts, piece)
+            self._bar.advance(piece.nbytes)
+
+    def read_rows(self, node: DatasetNode, start: int, rows: Array) -> None:
+        """Read bytes of whole rows; see `write_rows`."""
+        dataset = _Dataset(self._group, node)
+        for starts, piece in _row_pieces(node, start, rows):
+            dataset.read(starts, piece)
+            self._bar.advance(piece.nbytes)
+
+
+class ParallelFile(ParallelParts):
     """A file that all ranks have open together; a context manager.
 
     Opening and closing are collective. What may fail on one rank inside the block stands in
@@ -110,12 +175,11 @@ class ParallelFile:
         bar: Progress,
         errors: Callable[[], contextlib.AbstractContextManager[Any]] = contextlib.nullcontext,
     ) -> None:
+        super().__init__(None, bar)
         self._name = name
         self._mode = mode
         self._ranks = ranks
-        self._bar = bar
         self._errors = errors
-        self._file: Any = None
 
     @contextlib.contextmanager
     def _step(self) -> Iterator[None]:
@@ -127,9 +191,9 @@ class ParallelFile:
             self.check()
         try:
             with self._step():
-                self._file = _open(self._name, self._mode, self._ranks.comm)
+                self._group = _open(self._name, self._mode, self._ranks.comm)
         except BaseException:
-            _half_open.append(self._file)
+            _half_open.append(self._group)
             raise
         return self
 
@@ -141,10 +205,10 @@ class ParallelFile:
     ) -> None:
         if kind is not None:
             with contextlib.suppress(OSError, RuntimeError):
-                self._file.close()
+                self._group.close()
             return
         with self._step():
-            self._file.close()
+            self._group.close()
 
     def check(self) -> None:
         """Fail where this rank cannot open the file at all."""
@@ -154,49 +218,6 @@ class ParallelFile:
         os.close(os.open(self._name, flags | os.O_CLOEXEC))
         if not h5f.is_hdf5(os.fsencode(self._name)):
             raise OSError(errno.EIO, "not an HDF5 file, as this rank sees it", self._name)
-
-    def write(self, node: DatasetNode) -> None:
-        """Write this rank's part of a dataset that has its place in the file."""
-        array = node.array
-        assert array is not None
-        assert node.part is not None
-        if not array.size:
-            return
-        dataset = _Dataset(self._file, node)
-        for box in pieces(array.shape, array.itemsize, PIECE):
-            piece = np.asarray(array[box], order="C")
-            dataset.write(_starts(box, node.part.axis, node.part.start), piece)
-            self._bar.advance(piece.nbytes)
-
-    def read(self, node: DatasetNode) -> None:
-        """Read this rank's part of a dataset into ``node.array``."""
-        array = node.array
-        assert array is not None
-        assert node.part is not None
-        if not array.size:
-            return
-        dataset = _Dataset(self._file, node)
-        for box in pieces(array.shape, array.itemsize, PIECE):
-            place = array[box]
-            piece = place if place.flags.c_contiguous else np.empty(place.shape, place.dtype)
-            dataset.read(_starts(box, node.part.axis, node.part.start), piece)
-            if piece is not place:
-                place[...] = piece
-            self._bar.advance(piece.nbytes)
-
-    def write_rows(self, node: DatasetNode, start: int, rows: Array) -> None:
-        """Write bytes of whole rows: those of the axes before the distributed one, as one axis."""
-        dataset = _Dataset(self._file, node)
-        for starts, piece in _row_pieces(node, start, rows):
-            dataset.write(starts, piece)
-            self._bar.advance(piece.nbytes)
-
-    def read_rows(self, node: DatasetNode, start: int, rows: Array) -> None:
-        """Read bytes of whole rows; see `write_rows`."""
-        dataset = _Dataset(self._file, node)
-        for starts, piece in _row_pieces(node, start, rows):
-            dataset.read(starts, piece)
-            self._bar.advance(piece.nbytes)
 
 
 #: Files that are open here, but not on all ranks: closing one would wait for ever.
@@ -212,12 +233,12 @@ def _open(name: str, mode: str, comm: Any) -> Any:
 class _Dataset:
     """A dataset in a file that all ranks have open, of a type that HDF5 does not convert."""
 
-    def __init__(self, file: Any, node: DatasetNode) -> None:
+    def __init__(self, group: Any, node: DatasetNode) -> None:
         from h5py import h5d
 
         from memdata.formats.hdf5_types import type_pair
 
-        self._dataset = h5d.open(file.id, node.path.encode("utf-8", "surrogateescape"))
+        self._dataset = h5d.open(group.id, _relative(node.path))
         self._space = self._dataset.get_space()
         self._type = type_pair(node.dtype).memory
 
@@ -236,6 +257,10 @@ class _Dataset:
         """Read a block that begins at `starts`."""
         memory = self._select(starts, piece.shape)
         self._dataset.read(memory, self._space, piece, self._type)
+
+
+def _relative(path: str) -> bytes:
+    return path.strip("/").encode("utf-8", "surrogateescape")
 
 
 def _starts(box: Box, axis: int, first: int) -> tuple[int, ...]:
