@@ -174,48 +174,64 @@ copy_runs(char *target, const char *source, axis rows, size_t bytes)
 
 /* ---- all of them ---- */
 
-void
-strided_copy(const strided_block *block)
-{
+/* How a block is copied: loops over `outer` axes around tiles, runs or elements. */
+typedef struct {
     axis axes[STRIDED_MAX_DIMS];
+    int outer;
+    axis rows, last;
+    bool runs, tiled;
+} plan;
+
+/* False where there is nothing to copy. */
+static bool
+make_plan(const strided_block *block, plan *plan)
+{
+    axis *axes = plan->axes;
+    ptrdiff_t itemsize = (ptrdiff_t)block->itemsize;
+    plan->outer = normalize(block, axes);
+    if (plan->outer == 0 || itemsize == 0) {
+        return false;
+    }
+    plan->last = axes[--plan->outer];
+    plan->rows = (axis){1, 0, 0};
+    plan->runs = plan->last.target == itemsize && plan->last.source == itemsize;
+    int across = transposed_axis(axes, plan->outer + 1, block->itemsize);
+    plan->tiled = across >= 0;
+    if (plan->tiled) {
+        plan->rows = axes[across];
+        plan->outer--;
+        memmove(axes + across, axes + across + 1, (size_t)(plan->outer - across) * sizeof *axes);
+    }
+    else if (plan->runs && plan->outer > 0) {
+        plan->rows = axes[--plan->outer];
+    }
+    return true;
+}
+
+static void
+follow_plan(const plan *plan, char *target, const char *source, size_t itemsize)
+{
     ptrdiff_t at[STRIDED_MAX_DIMS] = {0};
-    size_t itemsize = block->itemsize;
-    char *target = block->target;
-    const char *source = block->source;
-    int outer = normalize(block, axes);
-    if (outer == 0 || itemsize == 0) {
-        return;
-    }
-    axis last = axes[--outer], rows = {1, 0, 0};
-    bool runs = last.target == (ptrdiff_t)itemsize && last.source == (ptrdiff_t)itemsize;
-    int tiled = transposed_axis(axes, outer + 1, itemsize);
-    if (tiled >= 0) {
-        rows = axes[tiled];
-        outer--;
-        memmove(axes + tiled, axes + tiled + 1, (size_t)(outer - tiled) * sizeof *axes);
-    }
-    else if (runs && outer > 0) {
-        rows = axes[--outer];
-    }
     for (;;) {
-        if (tiled >= 0) {
-            copy_tiles(target, source, rows, last, itemsize);
+        if (plan->tiled) {
+            copy_tiles(target, source, plan->rows, plan->last, itemsize);
         }
-        else if (runs) {
-            copy_runs(target, source, rows, (size_t)last.length * itemsize);
+        else if (plan->runs) {
+            copy_runs(target, source, plan->rows, (size_t)plan->last.length * itemsize);
         }
         else {
-            line_for(itemsize)(target, source, last, itemsize);
+            line_for(itemsize)(target, source, plan->last, itemsize);
         }
-        int i = outer - 1;
+        int i = plan->outer - 1;
         for (; i >= 0; i--) {
-            target += axes[i].target;
-            source += axes[i].source;
-            if (++at[i] < axes[i].length) {
+            axis outer = plan->axes[i];
+            target += outer.target;
+            source += outer.source;
+            if (++at[i] < outer.length) {
                 break;
             }
-            target -= axes[i].length * axes[i].target;
-            source -= axes[i].length * axes[i].source;
+            target -= outer.length * outer.target;
+            source -= outer.length * outer.source;
             at[i] = 0;
         }
         if (i < 0) {
@@ -224,54 +240,53 @@ strided_copy(const strided_block *block)
     }
 }
 
-/* The axis with the longest steps in the first source that is as long in all blocks; -1: none. */
-static int
-common_axis(const strided_block *blocks, int count)
+void
+strided_copy(const strided_block *block)
 {
-    int found = -1;
-    for (int i = 0; i < blocks->ndim; i++) {
-        bool common = blocks->shape[i] > 1;
-        for (int b = 1; b < count && common; b++) {
-            common = blocks[b].shape[i] == blocks->shape[i];
-        }
-        if (common &&
-            (found < 0 || labs(blocks->source_strides[i]) > labs(blocks->source_strides[found]))) {
-            found = i;
-        }
+    plan plan;
+    if (make_plan(block, &plan)) {
+        follow_plan(&plan, block->target, block->source, block->itemsize);
     }
-    return found;
+}
+
+/* A block that is nothing but rows of runs. */
+typedef struct {
+    char *target;
+    const char *source;
+    axis rows;
+    size_t bytes;
+} row_block;
+
+/* How many rows all blocks have; 0 if one is not just rows, or they have not as many. */
+static ptrdiff_t
+common_rows(const strided_block *blocks, int count, row_block *found)
+{
+    plan plan;
+    for (int i = 0; i < count; i++) {
+        if (!make_plan(blocks + i, &plan) || plan.outer > 0 || !plan.runs ||
+            (i > 0 && plan.rows.length != found->rows.length)) {
+            return 0;
+        }
+        found[i] = (row_block){blocks[i].target, blocks[i].source, plan.rows,
+                               (size_t)plan.last.length * blocks[i].itemsize};
+    }
+    return count > 0 ? found->rows.length : 0;
 }
 
 void
 strided_copy_together(const strided_block *blocks, int count)
 {
-    int lead = count > 1 ? common_axis(blocks, count) : -1;
-    if (lead < 0) {
-        for (int b = 0; b < count; b++) {
-            strided_copy(blocks + b);
+    row_block *parts = count > 1 ? malloc((size_t)count * sizeof *parts) : NULL;
+    ptrdiff_t rows = parts != NULL ? common_rows(blocks, count, parts) : 0;
+    for (ptrdiff_t row = 0; row < rows; row++) {
+        for (row_block *part = parts; part < parts + count; part++) {
+            memcpy(part->target, part->source, part->bytes);
+            part->target += part->rows.target;
+            part->source += part->rows.source;
         }
-        return;
     }
-    size_t row = 0; /* bytes of all blocks in one step along the axis */
-    for (int b = 0; b < count; b++) {
-        size_t bytes = blocks[b].itemsize;
-        for (int i = 0; i < blocks[b].ndim; i++) {
-            bytes *= i == lead ? 1 : (size_t)blocks[b].shape[i];
-        }
-        row += bytes;
-    }
-    ptrdiff_t length = blocks->shape[lead];
-    ptrdiff_t step = row < SPAN && row > 0 ? (ptrdiff_t)(SPAN / row) : 1;
-    ptrdiff_t shape[STRIDED_MAX_DIMS];
-    for (ptrdiff_t i = 0; i < length; i += step) {
-        for (int b = 0; b < count; b++) {
-            strided_block part = blocks[b];
-            memcpy(shape, part.shape, (size_t)part.ndim * sizeof *shape);
-            shape[lead] = length - i < step ? length - i : step;
-            part.shape = shape;
-            part.target += i * part.target_strides[lead];
-            part.source += i * part.source_strides[lead];
-            strided_copy(&part);
-        }
+    free(parts);
+    for (int i = 0; rows == 0 && i < count; i++) {
+        strided_copy(blocks + i);
     }
 }

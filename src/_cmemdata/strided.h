@@ -20,8 +20,8 @@ typedef struct {
 
 void strided_copy(const strided_block *block);
 
-/* Copy several blocks side by side, some rows of each in turn: where the sources are parts of the
-   same rows, those are fetched from memory once, in one go. The blocks have the same ndim. */
+/* Copy several blocks, row by row in turn where they have as many: if the sources are parts of the
+   same rows, those are fetched from memory once and in order. */
 void strided_copy_together(const strided_block *blocks, int count);
 
 #endif
