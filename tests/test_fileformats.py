@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import h5py
@@ -237,8 +238,8 @@ class TestZarrProcessSynchronizer:
         pytest.importorskip("zarr")
 
         class Comm(FakeComm):
-            def Barrier(self):
-                pass
+            def Ibarrier(self):
+                return types.SimpleNamespace(Test=lambda: True)
 
         (tmp_path / "locks").mkdir()
         with ZarrProcessSynchronizer(tmp_path / "locks", Comm(1, 2)):

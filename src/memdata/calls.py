@@ -17,7 +17,7 @@ import numpy as np
 
 from memdata.waiting import TAG, wait
 
-__all__ = ["allgather", "bcast", "bcast_array", "gather", "scatter", "send_to"]
+__all__ = ["Sending", "allgather", "bcast", "bcast_array", "gather", "receive_from", "scatter"]
 
 Array = np.ndarray[Any, Any]
 
@@ -68,7 +68,7 @@ def allgather(comm: Any, value: Any, what: str) -> list[Any]:
 def gather(comm: Any, value: Any, what: str, root: int = 0) -> list[Any] | None:
     """The values of all ranks on rank `root`, None on the others. Collective."""
     if comm.rank != root:
-        send_to(comm, value, root, what)
+        Sending(comm, value, root).end(what)
         return None
     return [value if rank == root else receive_from(comm, rank, what) for rank in range(comm.size)]
 
@@ -78,19 +78,14 @@ def scatter(comm: Any, values: Sequence[Any] | None, what: str, root: int = 0) -
     if comm.rank != root:
         return receive_from(comm, root, what)
     assert values is not None
-    sends = [_Sending(comm, value, rank) for rank, value in enumerate(values) if rank != root]
+    sends = [Sending(comm, value, rank) for rank, value in enumerate(values) if rank != root]
     for sending in sends:
         sending.end(what)
     return values[root]
 
 
-def send_to(comm: Any, value: Any, to: int, what: str) -> None:
-    """Send a value to another rank, which calls `receive_from`."""
-    _Sending(comm, value, to).end(what)
-
-
 def receive_from(comm: Any, source: int, what: str) -> Any:
-    """Receive a value that another rank sends with `send_to`."""
+    """Receive a value of which another rank begins the `Sending`."""
     length = np.empty(1, np.int64)
     wait([comm.Irecv(length, source, TAG)], [source], comm, what)
     buffer = np.empty(int(length[0]), np.uint8)
@@ -99,8 +94,8 @@ def receive_from(comm: Any, source: int, what: str) -> Any:
     return pickle.loads(buffer.data)
 
 
-class _Sending:
-    """A value on its way to another rank."""
+class Sending:
+    """A value on its way to another rank, which calls `receive_from`; `end` waits for it."""
 
     def __init__(self, comm: Any, value: Any, to: int) -> None:
         self._comm = comm
@@ -110,6 +105,7 @@ class _Sending:
         self._requests = [comm.Isend(buffer, to, TAG) for buffer in self._buffers]
 
     def end(self, what: str) -> None:
+        """Wait until the value has gone."""
         wait(self._requests, [self._to] * len(self._requests), self._comm, what)
 
 

@@ -265,8 +265,10 @@ class ZarrProcessSynchronizer:
         return None if synchronizer is None else synchronizer(self.name)
 
     def __exit__(self, *exc_info: object) -> None:
+        from memdata import mpitools
+
         if self.comm is not None:
-            self.comm.Barrier()
+            mpitools.barrier(self.comm)
         if self.comm is None or self.comm.rank == 0:
             remove_file_or_dir(self.name)
 

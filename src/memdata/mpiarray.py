@@ -136,7 +136,7 @@ class MPIArray(_cmemdata._MPIArray):
         >>> MPIArray.wrap(np.zeros((2, 5)), axis=1).axis
         1
         """
-        from memdata import mpitools
+        from memdata import calls, mpitools
         from memdata.collective import together
 
         comm = mpitools.world if comm is None else comm
@@ -145,7 +145,8 @@ class MPIArray(_cmemdata._MPIArray):
                 raise TypeError(f"expected an ndarray, got {type(array).__name__}")
             dtype = str(np.lib.format.dtype_to_descr(array.dtype))
             mine = (dtype, array.shape, operator.index(axis))
-        ranks = [mine] if comm is None else comm.allgather(mine)
+        alone = comm is None or comm.size == 1
+        ranks = [mine] if alone else calls.allgather(comm, mine, "MPIArray.wrap")
         problem = _wrap_problem(ranks)
         if problem:
             raise AxisException(problem)

@@ -6,6 +6,7 @@ starts MPI. Without it there is one process: `world` is None, `rank` 0 and `size
 
 from __future__ import annotations
 
+import functools
 import operator
 from typing import TYPE_CHECKING, Any
 
@@ -59,23 +60,29 @@ def _world_unless(comm: Any) -> Any:
 
 def barrier(comm: Any = None) -> None:
     """Wait for all ranks of `comm` (default: all). Collective."""
+    from memdata.waiting import wait
+
     comm = _world_unless(comm)
     if comm is not None:
-        comm.Barrier()
+        wait([comm.Ibarrier()], (), comm, "barrier")
 
 
 def bcast(value: Any, root: int = 0, comm: Any = None) -> Any:
     """The `value` that rank `root` has, on all ranks. Collective; pickles."""
+    from memdata import calls
+
     comm = _world_unless(comm)
-    return value if comm is None else comm.bcast(value, root=root)
+    return value if comm is None else calls.bcast(comm, value, "bcast", root)
 
 
 def allreduce(value: Any, op: Any = None, comm: Any = None) -> Any:
     """The ranks' values put together with `op` (default: sum). Collective; pickles."""
+    from memdata import calls
+
     comm = _world_unless(comm)
     if comm is None:
         return value
-    return comm.allreduce(value) if op is None else comm.allreduce(value, op=op)
+    return functools.reduce(op or operator.add, calls.allgather(comm, value, "allreduce"))
 
 
 def split_all(n: int, comm: Any = None) -> np.ndarray[Any, np.dtype[np.int64]]:

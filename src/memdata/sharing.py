@@ -38,7 +38,7 @@ __all__ = ["LEAST", "STAGING", "PeerStoppedError", "Staging", "make_staging", "m
 
 #: Bytes of the staging area of one rank: as much as is there, within these. Larger areas mean fewer
 #: rounds; ranks that share processors wait for each other in each.
-STAGING = 16 << 20
+STAGING = 32 << 20
 LEAST = 1 << 20
 
 #: Where files are memory.

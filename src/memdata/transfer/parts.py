@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from memdata import calls
 from memdata.transfer.movers import PIECE
 from memdata.transfer.plain import part_of
 
@@ -159,14 +160,16 @@ def _exchange_straddling(
     if ranks.comm is None:
         return []
     given = chunking.given(ranks.rank)
-    request = None
+    what = f"rows of straddling chunks of {node.path}"
+    link = ranks.link
+    sending = None
     if given is not None:
         start, stop, owner = given
         rows = np.ascontiguousarray(_rows(node.array[cut], part, start, stop))
-        request = ranks.comm.isend(rows, owner)
-    tail = [ranks.comm.recv(source=other) for _a, _b, other in chunking.taken(ranks.rank)]
-    if request is not None:
-        request.wait()
+        sending = calls.Sending(link, rows, owner)
+    tail = [calls.receive_from(link, other, what) for _a, _b, other in chunking.taken(ranks.rank)]
+    if sending is not None:
+        sending.end(what)
     return tail
 
 
@@ -211,14 +214,17 @@ def _write_round(
             packed = pack(block, origin, recipe.types, recipe.creation, ranks.size)
     wanted: Any = [(chunk.origin, chunk.mask, len(chunk.content)) for chunk in packed]
     if ranks.comm is not None:
-        wanted = ranks.comm.gather(wanted, root=0)
+        wanted = calls.gather(ranks.link, wanted, f"{bar.what}: places of {node.path}")
     else:
         wanted = [wanted]
     places: Any = None
     with ranks.together(f"{bar.what}: making places for the chunks of {node.path}"):
         if placer is not None:
             places = [placer.place(node.path, chunks) for chunks in wanted]
-    mine = places[0] if ranks.comm is None else ranks.comm.scatter(places, root=0)
+    if ranks.comm is None:
+        mine = places[0]
+    else:
+        mine = calls.scatter(ranks.link, places, f"{bar.what}: places of {node.path}")
     with ranks.together(f"{bar.what}: {node.path}"):
         for chunk, place in zip(packed, mine, strict=True):
             _write_all(descriptor, chunk.content, place)
@@ -253,7 +259,9 @@ def gather_part(node: DatasetNode, target: Target, ranks: Ranks, bar: Progress) 
         else:
             low, high = max(start, part.start), min(stop, part.stop)
             piece = _rows(array, part, low, max(low, high))
-        pieces = [piece] if ranks.comm is None else ranks.comm.gather(piece, root=0)
+        pieces: Any = [piece]
+        if ranks.comm is not None:
+            pieces = calls.gather(ranks.link, piece, f"{bar.what}: {node.path}")
         with ranks.together(f"{bar.what}: {node.path}"):
             if ranks.first:
                 target.write_rows(node, start, stop, _joined(pieces, part.axis))

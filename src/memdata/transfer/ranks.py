@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from memdata import collective
+from memdata import calls, collective
 from memdata.formats.tree import (
     DatasetNode,
     GroupNode,
@@ -17,6 +17,7 @@ from memdata.formats.tree import (
     PointerNode,
     TypeNode,
 )
+from memdata.private import private
 
 if TYPE_CHECKING:
     from memdata.progress import ProgressLike
@@ -26,7 +27,7 @@ __all__ = ["Cut", "Ranks", "described", "plan_facts", "share_plan"]
 Array = np.ndarray[Any, Any]
 Bounds = list[tuple[int, int]]
 
-#: Bytes of one broadcast.
+#: Bytes of objects that are pickled at once.
 _PIECE = 64 << 20
 
 
@@ -55,13 +56,20 @@ class Ranks:
         self.size = 1 if alone else comm.size
         self.first = self.rank == 0
 
+    @property
+    def link(self) -> Any:
+        """A communicator of the same ranks for our own messages. Collective at first use."""
+        return private(self.comm, "beginning").comm
+
     def together(self, what: str) -> Any:
         """A step that may fail on some ranks; then all raise. See `memdata.collective.together`."""
         return collective.together(self.comm, what)
 
     def share(self, value: Any) -> Any:
         """What rank 0 has, on all ranks."""
-        return value if self.comm is None else self.comm.bcast(value, root=0)
+        if self.comm is None:
+            return value
+        return calls.bcast(self.link, value, "waiting for what rank 0 has")
 
     def share_array(self, array: Array) -> None:
         """Fill the array on all ranks with what it is on rank 0; shapes and types are the same."""
@@ -71,11 +79,9 @@ class Ranks:
             rows = array.reshape(-1)
             step = max(1, _PIECE // array.itemsize)
             for start in range(0, rows.size, step):
-                rows[start : start + step] = self.comm.bcast(rows[start : start + step], root=0)
+                rows[start : start + step] = self.share(rows[start : start + step])
             return
-        view = array.reshape(-1).view(np.uint8)
-        for start in range(0, view.size, _PIECE):
-            self.comm.Bcast(view[start : start + _PIECE], root=0)
+        calls.bcast_array(self.link, array, "waiting for what rank 0 has")
 
     def shown(self, show: ProgressLike) -> ProgressLike:
         """Whether this rank shows progress: rank 0 does for all."""
@@ -93,7 +99,7 @@ class Ranks:
         if self.comm is None or not nodes:
             return {}
         mine = [(part.start, part.stop) for part in parts if part is not None]
-        everybody = self.comm.allgather(mine)
+        everybody = calls.allgather(self.link, mine, "comparing the parts of the ranks")
         result = {}
         for node, part, all_parts in zip(nodes, parts, zip(*everybody, strict=True), strict=True):
             assert part is not None
