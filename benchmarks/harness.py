@@ -138,6 +138,8 @@ class Row:
     before
         A statement that is run, not timed, before each single execution of either side: for what
         cannot be repeated as it stands, as making a *new* file.
+    unit
+        Of the samples: "seconds" or "bytes".
     """
 
     name: str
@@ -146,6 +148,7 @@ class Row:
     target: float
     setup: Callable[[], AbstractContextManager[Names]]
     before: str = ""
+    unit: str = "seconds"
 
     def measure(self, effort: Effort) -> Timing:
         """Time both sides in turns."""

@@ -103,6 +103,41 @@ class RanksRow(Row):
         return timing
 
 
+class MemoryRow(RanksRow):
+    """How much resident memory a statement takes at most, on the rank where that is most.
+
+    Samples are bytes. The anchor is an expression of what it may take.
+    """
+
+    def measure_in_step(self, effort: Effort, comm: Any) -> Timing:
+        """On each rank: the growth of the peak that the system counts."""
+        from mpi4py import MPI
+
+        with self.setup() as names:
+            allowed = float(eval(self.anchor, dict(names)))
+            ours = Loop(self.ours, names)
+            timing = Timing()
+            for _ in range(effort.least):
+                comm.Barrier()
+                try:
+                    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+                except OSError as error:
+                    raise NotHereError("the system does not measure peaks of memory") from error
+                before = memory_entry("VmRSS")
+                ours.sample(1)
+                grown = memory_entry("VmHWM") - before
+                timing.ours.append(float(comm.allreduce(grown, op=MPI.MAX)))
+                timing.anchor.append(allowed)
+        timing.ours = [max(timing.ours)] * len(timing.ours)
+        return timing
+
+
+def memory_entry(name: str) -> int:
+    """Bytes, by an entry of /proc/self/status."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) << 10 for line in lines if line.startswith(name))
+
+
 def row(
     name: str,
     ranks: int,
@@ -110,12 +145,14 @@ def row(
     anchor: str,
     ours: str,
     before: str = "",
+    kind: type[RanksRow] = RanksRow,
+    unit: str = "seconds",
 ) -> Callable[[Callable[[], Iterator[Names]]], Callable[[], Iterator[Names]]]:
     """Declare a row around the generator that sets it up on each rank."""
 
     def declare(setup: Callable[[], Iterator[Names]]) -> Callable[[], Iterator[Names]]:
         what = f"{name}, {ranks} ranks"
-        made = RanksRow(what, anchor, ours, target, contextmanager(setup), before, ranks)
+        made = kind(what, anchor, ours, target, contextmanager(setup), before, unit, ranks)
         subject.rows.append(made)
         return setup
 
@@ -163,6 +200,26 @@ for _ranks in (2, 4):
         anchor="comm.Alltoall(send, receive)",
         ours="array.redistribute(1)",
     )(redistribution(4 << 10))
+
+
+def fresh_redistribution() -> Iterator[Names]:
+    """Without shared memory or buffers of an earlier call."""
+    comm = world()
+    array = MPIArray((comm.size << 14, 1024), 0, comm, dtype=np.float64)
+    array.local_array[...] = 1
+    yield {"array": array, "budget": 256 << 20}
+
+
+for _ranks in (2, 4):
+    row(
+        "peak memory of redistribute, 128 MiB per rank",
+        _ranks,
+        1,
+        anchor="array.nbytes + budget",
+        ours="array.redistribute(1)",
+        kind=MemoryRow,
+        unit="bytes",
+    )(fresh_redistribution)
 
 
 # ---- files ----

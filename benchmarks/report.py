@@ -98,6 +98,11 @@ def seconds(time: float) -> str:
     return f"{_three_digits(time / 1e-9)} ns"
 
 
+def mebibytes(count: float) -> str:
+    """Bytes with three digits: 1000000 is ``0.95 MiB``."""
+    return f"{_three_digits(count / 2**20)} MiB"
+
+
 def _three_digits(number: float) -> str:
     for digits in (2, 1):
         if number < 10 ** (3 - digits):
@@ -116,10 +121,11 @@ def _cells(outcome: Outcome) -> tuple[str, str, str, str, str, str]:
     verdict = "met" if outcome.met else "MISSED"
     if not outcome.certain:
         verdict += f" (median {timing.median_ratio:.2f})"
+    said = mebibytes if outcome.row.unit == "bytes" else seconds
     return (
         outcome.row.name,
-        seconds(timing.best_anchor),
-        seconds(timing.best_ours),
+        said(timing.best_anchor),
+        said(timing.best_ours),
         f"{timing.ratio:.2f}",
         target,
         verdict,
@@ -168,7 +174,7 @@ class MarkdownTable:
 
 
 def write_json(path: Path, machine: Machine, outcomes: Iterable[Outcome]) -> None:
-    """Everything that was measured, each sample in seconds, for programs."""
+    """Everything that was measured, each sample in its row's unit, for programs."""
     rows = []
     for outcome in outcomes:
         row, timing = outcome.row, outcome.timing
@@ -176,6 +182,7 @@ def write_json(path: Path, machine: Machine, outcomes: Iterable[Outcome]) -> Non
             "subject": outcome.subject.title,
             "name": row.name,
             "target": row.target,
+            "unit": row.unit,
             "met": outcome.met,
             "statements": {"before": row.before, "anchor": row.anchor, "ours": row.ours},
         }

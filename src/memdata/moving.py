@@ -37,7 +37,7 @@ SHARED = 4 << 20
 
 def needed_bytes(budget: int) -> int:
     """How much memory `move` may take besides the arrays, given a budget (bytes)."""
-    return min(budget, max(scratch_bytes(budget), sharing.STAGING))
+    return max(scratch_bytes(budget), min(budget, sharing.STAGING))
 
 
 def move(
@@ -99,14 +99,14 @@ def move(
         raise
 
 
-def worth_sharing(total: int, budget: int) -> bool:
-    """Whether to make memory that the ranks share, and whether it may be made."""
-    return total >= SHARED and budget >= sharing.STAGING
+def worth_sharing(size: int, total: int, budget: int) -> bool:
+    """Whether to make memory that so many ranks share, and whether it may be made."""
+    return total >= SHARED and budget >= size * sharing.area_bytes(size)
 
 
 def _staging(kept: Private, total: int, budget: int, what: str) -> Staging | None:
     """The shared memory to move through; None: there is none, or it is not worth it."""
-    if not kept.one_machine or not worth_sharing(total, budget):
+    if not kept.one_machine or not worth_sharing(kept.comm.size, total, budget):
         return None
     if not kept.asked_for_staging:
         kept.asked_for_staging = True

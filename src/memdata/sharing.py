@@ -36,9 +36,12 @@ from memdata.waiting import RankTimeoutError, late, time_limit
 
 __all__ = ["LEAST", "STAGING", "PeerStoppedError", "Staging", "make_staging", "move_shared"]
 
-#: Bytes of the staging area of one rank: as much as is there, within these. Larger areas mean fewer
-#: rounds; ranks that share processors wait for each other in each.
+#: Bytes of the staging area of one rank, and of those of all ranks together, which each rank maps.
+#: Larger areas mean fewer rounds; ranks that share processors wait for each other in each.
 STAGING = 32 << 20
+TOGETHER = 256 << 20
+
+#: With less it is not worth it.
 LEAST = 1 << 20
 
 #: Where files are memory.
@@ -55,6 +58,11 @@ _GONE = 1 << 62
 
 #: Seconds between two looks at Ctrl-C and at the time limit.
 _SLICE = 0.05
+
+
+def area_bytes(size: int) -> int:
+    """Bytes of the staging area of each of so many ranks, where there is room for them."""
+    return min(STAGING, TOGETHER // size)
 
 
 class PeerStoppedError(Exception):
@@ -157,7 +165,7 @@ def _new_file(size: int, head: int) -> tuple[str | None, int]:
     """A file in memory with room for all; (None, 0) where there cannot be one."""
     try:
         free = shutil.disk_usage(FOLDER).free
-        area = min(STAGING, free // 2 // size) // (2 * _PAGE) * (2 * _PAGE)
+        area = min(area_bytes(size), free // 2 // size) // (2 * _PAGE) * (2 * _PAGE)
         if area < LEAST:
             return None, 0
         path = f"{FOLDER}/memdata-{os.getpid()}-{secrets.token_hex(8)}"
