@@ -178,3 +178,103 @@ def test_names_kept_by_clients_in_dicts_and_sets(container):
     by_dataset = {container["vis"]: 1}
     assert by_dataset[container["vis"]] == 1
     assert len({container["index_map"], container["/index_map"]}) == 1
+
+
+class Recorded(MemDiskGroup):
+    """A container of an older kind: hidden groups that only its own properties show."""
+
+    _allowed = ("vis", "gain")
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        for name in ("history", "index_map"):
+            self._data.require_group(name)
+
+    @classmethod
+    def group_name_allowed(cls, name):
+        return False
+
+    @classmethod
+    def dataset_name_allowed(cls, name):
+        return name.strip("/") in cls._allowed
+
+    @property
+    def history(self):
+        return memdata.ro_dict({n: dict(g.attrs) for n, g in self._data["history"].items()})
+
+    @property
+    def index_map(self):
+        return memdata.ro_dict({n: d[:] for n, d in self._data["index_map"].items()})
+
+    @property
+    def datasets(self):
+        return memdata.ro_dict({n: self._data[n] for n in self._data if n in self._allowed})
+
+    def add_history(self, name, **notes):
+        group = self._data["history"].create_group(name)
+        for key, value in notes.items():
+            group.attrs[key] = value
+
+    def create_index_map(self, name, values):
+        self._data["index_map"].create_dataset(name, data=values)
+
+    def del_index_map(self, name):
+        del self._data["index_map"][name]
+
+
+class TestHiddenGroups:
+    @pytest.fixture(params=["memory", "file"])
+    def recorded(self, request, tmp_path):
+        made = Recorded() if request.param == "memory" else Recorded(tmp_path / "open.h5")
+        made.add_history("first", author="a", count=3)
+        made.create_index_map("time", np.arange(4))
+        made.create_dataset("vis", data=np.arange(4.0))
+        yield made
+        made.close()
+
+    def test_are_seen_through_properties_only(self, recorded):
+        assert list(recorded) == ["vis"]
+        assert len(recorded) == 1
+        assert set(recorded._data) == {"history", "index_map", "vis"}
+        assert recorded.history["first"] == {"author": "a", "count": 3}
+        assert list(recorded.index_map["time"]) == [0, 1, 2, 3]
+        assert list(recorded.datasets) == ["vis"]
+        for name in ("index_map", "history/first", "index_map/time"):
+            assert name not in recorded
+            with pytest.raises(KeyError):
+                recorded[name]
+
+    def test_refuse_other_names(self, recorded):
+        with pytest.raises(ValueError, match="nothing"):
+            recorded.create_dataset("nothing", data=[1])
+        with pytest.raises(ValueError, match="history"):
+            recorded.create_group("history/second")
+        recorded.del_index_map("time")
+        assert list(recorded.index_map) == []
+
+    @pytest.mark.parametrize("ondisk", [False, True])
+    def test_go_through_files(self, recorded, tmp_path, ondisk):
+        recorded.save(tmp_path / "x.h5")
+        with MemDiskGroup.from_file(tmp_path / "x.h5", ondisk=ondisk) as again:
+            assert type(again) is Recorded
+            assert list(again) == ["vis"]
+            assert again.history["first"] == {"author": "a", "count": 3}
+            assert list(again.index_map["time"]) == [0, 1, 2, 3]
+
+    def test_are_copied(self, recorded):
+        again = recorded.copy()
+        again.add_history("second")
+        assert sorted(again.history) == ["first", "second"]
+        assert list(recorded.history) == ["first"]
+        assert not again.ondisk
+
+    def test_can_be_added_to_in_a_file(self, recorded, tmp_path):
+        recorded.save(tmp_path / "x.h5")
+        with Recorded.from_file(tmp_path / "x.h5", ondisk=True, mode="r+") as opened:
+            opened.add_history("second", author="b")
+            opened.create_dataset("gain", data=np.ones(2))
+            opened.create_index_map("freq", np.arange(2))
+        again = Recorded.from_file(tmp_path / "x.h5")
+        assert sorted(again.history) == ["first", "second"]
+        assert sorted(again) == ["gain", "vis"]
+        assert sorted(again.index_map) == ["freq", "time"]

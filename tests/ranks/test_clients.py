@@ -12,7 +12,14 @@ import numpy as np
 import pytest
 from whole import part, same
 
-from memdata import MemDiskGroup, MemGroup, copyattrs, deep_group_copy
+from memdata import (
+    MemDatasetDistributed,
+    MemDiskGroup,
+    MemGroup,
+    _Storage,
+    copyattrs,
+    deep_group_copy,
+)
 from memdata.fileformats import HDF5, Zarr
 from memdata.mpiarray import MPIArray
 from telescope import Spectrum, TimeStream, numbered, numbered_stream
@@ -52,6 +59,20 @@ class TestContainers:
             check_cut(stream, axis, comm)
         stream.redistribute("no such axis")
         check_cut(stream, 0, comm)
+
+    def test_stored_datasets_redistributed_by_a_walk(self, stream, comm):
+        """The walk over `_Storage` that older containers do."""
+        view = stream.vis
+        todo = list(stream._data._storage_root.items())
+        while todo:
+            _, item = todo.pop()
+            if isinstance(item, _Storage):
+                todo.extend(item.items())
+            elif isinstance(item, MemDatasetDistributed):
+                item.redistribute(list(item.attrs["axis"]).index("time"))
+        check_cut(stream, 2, comm)
+        assert view.distributed_axis == 2
+        same(view.local_data, stream.vis.local_data)
 
     def test_the_base_class_does_the_same(self, stream, comm):
         MemDiskGroup.redistribute(stream, "time")
