@@ -119,7 +119,8 @@ def expand_selection(sel: SelectionTupleLike | SelectionLike | None, ndim: int) 
     Returns
     -------
     tuple
-        Of `ndim` slices, whole numbers and arrays of one axis.
+        Of `ndim` slices, whole numbers and arrays of one axis. An ellipsis that stands for no axis
+        is left out; it would only say in which order NumPy puts the axes of the result.
 
     Raises
     ------
