@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from whole import check, distribute, numbered, same
 
-from memdata import MemGroup
+from memdata import MemDiskGroup, MemGroup
 from memdata.collective import CollectiveError
 from memdata.mpiarray import MPIArray
 from memdata.transfer import mpio
@@ -319,7 +319,7 @@ def failing(function, comm):
 
 
 @parallel
-@pytest.mark.parametrize("step", ["write", "read", "__init__", "_open"])
+@pytest.mark.parametrize("step", ["write", "read", "__init__", "_open", "_close"])
 def test_an_error_of_one_rank_is_everybodys_and_the_old_file_stays(
     comm, tmp_path, monkeypatch, step
 ):
@@ -333,7 +333,7 @@ def test_an_error_of_one_rank_is_everybodys_and_the_old_file_stays(
     before = path.read_bytes()
     wait(comm)
     with monkeypatch.context() as patch:
-        where = mpio if step == "_open" else mpio._Dataset
+        where = {"_open": mpio, "_close": mpio.ParallelFile}.get(step, mpio._Dataset)
         patch.setattr(where, step, failing(getattr(where, step), comm))
         job = load if step == "read" else group.to_hdf5
         with pytest.raises(OSError, match=f"rank {comm.size - 1} of {comm.size}") as caught:
@@ -383,6 +383,17 @@ def test_the_environment_chooses(comm, tmp_path, monkeypatch, calls):
     assert len(calls) == int(several(comm))
     group.to_hdf5(tmp_path / "x.h5", mover="direct")
     assert len(calls) == int(several(comm))
+
+
+@parallel
+def test_containers_hand_it_on(comm, tmp_path, calls):
+    whole = numbered((20, 60, 70))
+    container = MemDiskGroup(tree(comm, whole, 1))
+    container.save(tmp_path / "x.h5", mover="mpio")
+    back = MemDiskGroup.from_file(tmp_path / "x.h5", distributed=True, comm=comm, mover="mpio")
+    check(back["a/b"].data, whole, 1, comm)
+    assert bool(calls) == several(comm)
+    assert {"read_rows", "write_rows"} >= set(calls)
 
 
 @pytest.mark.parametrize("by", ["argument", "environment"])

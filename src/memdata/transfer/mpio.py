@@ -203,12 +203,18 @@ class ParallelFile(ParallelParts):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        if kind is not None and issubclass(kind, TimeoutError):
+            _half_open.append(self._group)  # the ranks that have not come will not come to close it
+            return
         if kind is not None:
             with contextlib.suppress(OSError, RuntimeError):
-                self._group.close()
+                self._close()
             return
         with self._step():
-            self._group.close()
+            self._close()
+
+    def _close(self) -> None:
+        self._group.close()
 
     def check(self) -> None:
         """Fail where this rank cannot open the file at all."""
@@ -220,7 +226,7 @@ class ParallelFile(ParallelParts):
             raise OSError(errno.EIO, "not an HDF5 file, as this rank sees it", self._name)
 
 
-#: Files that are open here, but not on all ranks: closing one would wait for ever.
+#: Files that not all ranks have open, or will close: closing one would wait for ever.
 _half_open: list[Any] = []
 
 
