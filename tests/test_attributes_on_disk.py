@@ -59,6 +59,8 @@ PLAIN = [
     np.zeros((2, 0)),
     np.array([(1, 2.5)], [("a", "i4"), ("b", "f8")]),
     np.array(["a", "bü"], object),
+    np.array(["2020", "1969"], "M8[s]"),
+    np.array([[1], [-5]], ">m8[25us]"),
 ]
 
 
@@ -172,8 +174,6 @@ UNSTORABLE = [
     {"b": b"\xff"},
     "nul\0",
     b"nul\0",
-    np.array(["2020"], "M8[s]"),
-    np.array([1], "m8[s]"),
     np.array([object()]),
     np.ma.masked_array([1, 2], [True, False]),
     looped,

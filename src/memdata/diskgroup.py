@@ -232,8 +232,8 @@ class MemDiskGroup(_BaseGroup):
             None guesses from the name.
         **kw
             ``<axis>_sel=selection``: what `_make_selections` of this class turns into selections
-            of datasets. `progress` and `mover` as in `MemGroup.from_file`. All else goes to the
-            opener.
+            of datasets. `progress`, `mover`, `strict`, `max_bytes` and `follow_external` as in
+            `MemGroup.from_file`. All else goes to the opener.
 
         Returns
         -------
@@ -273,6 +273,8 @@ class MemDiskGroup(_BaseGroup):
                 )
             from memdata.copying import get_file
 
+            for name in ("strict", "max_bytes", "follow_external"):
+                kw.pop(name, None)  # nothing is loaded
             kw.setdefault("mode", "r")
             data, opened = get_file(file_, file_format=file_format, **kw)
         else:

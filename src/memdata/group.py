@@ -588,13 +588,22 @@ class MemGroup(_BaseGroup):
     # -- loading -----------------------------------------------------------------------------
 
     @classmethod
-    def from_group(cls, group: Any) -> Self:
+    def from_group(
+        cls,
+        group: Any,
+        *,
+        strict: bool = False,
+        max_bytes: int | None = None,
+        follow_external: bool = False,
+    ) -> Self:
         """A new tree in memory with all that is in a group.
 
         Parameters
         ----------
         group : MemGroup, MemDiskGroup, open h5py or zarr group, or file name
             It becomes the root of the new tree. Data and attributes are copied.
+        strict, max_bytes, follow_external
+            As for `from_file`, where the group is one of a file.
 
         Returns
         -------
@@ -610,7 +619,9 @@ class MemGroup(_BaseGroup):
         (2,)
         """
         if isinstance(group, str | os.PathLike):
-            return cls.from_file(group)
+            return cls.from_file(
+                group, strict=strict, max_bytes=max_bytes, follow_external=follow_external
+            )
         source = group._get_storage() if isinstance(group, _cmemdata._BaseGroup) else group
         self = cls(
             distributed=bool(getattr(group, "distributed", False)),
@@ -621,7 +632,13 @@ class MemGroup(_BaseGroup):
         else:
             from memdata import transfer
 
-            transfer.load_group(self._get_storage(), source)
+            transfer.load_group(
+                self._get_storage(),
+                source,
+                strict=strict,
+                max_bytes=max_bytes,
+                follow_external=follow_external,
+            )
         return self
 
     @classmethod
@@ -662,8 +679,11 @@ class MemGroup(_BaseGroup):
         **kw
             `progress` (True: show a bar; or a callable of bytes done and bytes in all); `mover`
             ("direct" or "mpio": how the ranks move their parts of distributed datasets; None asks
-            ``MEMDATA_MOVER``; "mpio" is parallel HDF5, for which h5py must have been built); all
-            else goes to the opener of the file.
+            ``MEMDATA_MOVER``; "mpio" is parallel HDF5, for which h5py must have been built);
+            `strict` (True: what h5py cannot read is an error; otherwise it is left out, and a
+            warning lists it); `max_bytes` (the most that may be allocated); `follow_external`
+            (True: load what external links lead to; otherwise they stay links); all else goes to
+            the opener of the file.
 
         Returns
         -------
@@ -675,7 +695,9 @@ class MemGroup(_BaseGroup):
         FileNotFoundError
             There is no such file.
         OSError
-            It cannot be read as its format.
+            It cannot be read as its format; with `strict`, not all of it.
+        MemoryError
+            More than `max_bytes`, or than the machine has; the message names the path.
         ValueError
             A selection that names no dataset or does not fit.
         """

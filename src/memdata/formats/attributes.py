@@ -414,8 +414,8 @@ def _array(value: np.ndarray[Any, Any], convert_strings: bool) -> Any:
         return _string_array(value.astype(object))
     if kind == "O":
         return _object_array(value)
-    if kind in "mM":
-        raise UnstorableAttribute(f"HDF5 has no type for {value.dtype}")
+    if kind == "T":
+        return _string_array(value.astype(object))
     return value
 
 

@@ -17,6 +17,7 @@ from h5py import h5, h5a, h5i, h5p, h5s, h5t
 
 from memdata.formats import references
 from memdata.formats.attributes import (
+    JSON_PREFIX,
     UnstorableAttribute,
     same_value,
     to_array,
@@ -130,7 +131,7 @@ def read_attributes(
             continue
         value = found.item
         held = values[text] = to_memory(value, convert_strings=convert_strings)
-        if found.type is not None or not _comes_back(value, held):
+        if found.type is not None or not _comes_back(value, held, found.value.dtype):
             as_read[text] = found
     return Attributes(values, as_read)
 
@@ -159,15 +160,15 @@ def _append(names: list[bytes], name: bytes) -> None:
 _PYTHONS = frozenset({np.int64, np.float64, np.complex128, np.bool_})
 
 
-def _comes_back(value: Any, held: Any) -> bool:
+def _comes_back(value: Any, held: Any, dtype: np.dtype[Any]) -> bool:
     """Whether writing what memory holds makes the attribute that was read."""
     kind = type(value)
     if kind is str:
-        return held is value
+        return held is value and not value.startswith(JSON_PREFIX)
     if kind is np.ndarray:
         return type(held) is np.ndarray and held.dtype == value.dtype
     if isinstance(value, np.generic):
-        return kind in _PYTHONS and bool(value.dtype.isnative)
+        return kind in _PYTHONS and dtype.isnative
     return kind is h5py.Empty
 
 

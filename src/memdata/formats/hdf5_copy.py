@@ -13,7 +13,7 @@ from memdata.formats.hdf5_stored import StoredHDF5
 if TYPE_CHECKING:
     from memdata.formats.tree import DatasetNode
 
-__all__ = ["ChunkCopier", "chunk_copier"]
+__all__ = ["ChunkCopier", "chunk_copier", "whole_copier"]
 
 
 class ChunkCopier:
@@ -56,21 +56,35 @@ class ChunkCopier:
         advance(self.nbytes - done)
 
 
+def whole_copier(node: DatasetNode) -> ChunkCopier | None:
+    """How a dataset is copied that nobody here can unpack; None where that is not so."""
+    source = _packed(node)
+    if source is None:
+        return None
+    plist = source.get_create_plist()
+    codes = [plist.get_filter(index)[0] for index in range(plist.get_nfilters())]
+    if all(available(code) for code in codes):
+        return None
+    return ChunkCopier(source, node.nbytes, whole=True)
+
+
+def _packed(node: DatasetNode) -> Any:
+    if not isinstance(node.stored, StoredHDF5) or node.part is not None:
+        return None
+    return node.stored.packed()
+
+
 def chunk_copier(node: DatasetNode, recipe: Any) -> ChunkCopier | None:
     """How the chunks of a dataset are copied; None where they have to be unpacked.
 
     Packed chunks can be copied where the dataset in the target has the type, shape, chunks and
     filters of the one in the source.
     """
-    if not isinstance(node.stored, StoredHDF5) or node.part is not None:
-        return None
-    source = node.stored.packed()
+    source = _packed(node)
     if source is None:
         return None
     plist, wanted = source.get_create_plist(), recipe.creation
     pipeline = [plist.get_filter(index) for index in range(plist.get_nfilters())]
-    if not all(available(code) for code, *_rest in pipeline):
-        return ChunkCopier(source, node.nbytes, whole=True)
     if not pipeline or wanted.get_layout() != h5d.CHUNKED:
         return None
     codes = [wanted.get_filter(index)[0] for index in range(wanted.get_nfilters())]

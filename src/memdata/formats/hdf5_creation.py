@@ -11,8 +11,6 @@ Memory needs only chunks and compression. The rest travels as a dict beside the 
     it all
 ``chunks``
     chunks that are larger than the data; memory cuts them
-``layout``
-    ``"compact"``: the elements lie in the object's header
 ``type``
     HDF5's encoding of the type, where h5py's own for the same NumPy type is another
 ``named_type``
@@ -30,7 +28,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from h5py import h5d, h5p, h5s
+from h5py import h5d, h5p, h5s, h5t
 
 from memdata.formats.hdf5_filters import Pipeline, filters_of, set_filters, set_pipeline
 from memdata.formats.tree import NO_FILTERS, NOTHING, Filters
@@ -43,9 +41,6 @@ Shape = tuple[int, ...]
 
 _FILL_TIMES = {h5d.FILL_TIME_ALLOC: "alloc", h5d.FILL_TIME_NEVER: "never"}
 _FILL_TIME_CODES = {name: code for code, name in _FILL_TIMES.items()}
-
-#: Compact datasets lie in a header message of less than 64 KiB.
-_COMPACT_LIMIT = 64_000
 
 
 class CreationReader:
@@ -104,8 +99,6 @@ def _read(plist: Any, dtype: Dtype) -> tuple[Filters, Mapping[str, Any], Pipelin
         creation["track_order"] = True
     if plist.get_obj_track_times():
         creation["track_times"] = True
-    if plist.get_layout() == h5d.COMPACT:
-        creation["layout"] = "compact"
     return filters, creation or NOTHING, pipeline
 
 
@@ -113,12 +106,12 @@ def _fill_value(plist: Any, dtype: Dtype) -> Any:
     """The fill value, of h5py's type; None where h5py cannot tell it."""
     if dtype.subdtype is not None:
         return None
-    value = np.zeros((), dtype)
+    value = np.zeros(1, dtype)
     try:
         plist.get_fill_value(value)
     except (TypeError, ValueError, RuntimeError, OSError):
         return None
-    return value[()]
+    return value[0]
 
 
 # Back
@@ -167,12 +160,10 @@ def set_creation(
             set_pipeline(plist, pipeline, filters.chunks, shape, maximum, dtype)
         else:
             set_filters(plist, filters, shape, dtype, maximum)
-    elif creation.get("layout") == "compact" and _size(shape, dtype) <= _COMPACT_LIMIT:
-        plist.set_layout(h5d.COMPACT)
     if not creation:
         return
     if "fillvalue" in creation:
-        _set_fill_value(plist, creation["fillvalue"])
+        _set_fill_value(plist, creation["fillvalue"], dtype)
     if creation.get("fill_time") in _FILL_TIME_CODES:
         plist.set_fill_time(_FILL_TIME_CODES[creation["fill_time"]])
     if creation.get("track_order"):
@@ -193,25 +184,14 @@ def _tuple(options: Any) -> Any:
     return tuple(options) if isinstance(options, list) else options
 
 
-def _size(shape: Shape, dtype: Dtype) -> int:
-    return int(np.prod(shape, dtype=object)) * dtype.itemsize
-
-
-def _set_fill_value(plist: Any, value: Any) -> None:
-    array = np.asarray(value)
-    if array.dtype.kind == "U" or isinstance(value, str | bytes):
-        array = _text_fill_value(value)
-    plist.set_fill_value(array)
-
-
-def _text_fill_value(value: Any) -> Array:
-    from memdata.formats.hdf5_types import string_dtype
-
-    if isinstance(value, np.bytes_):
-        return np.asarray(value)
-    array = np.empty((), string_dtype())
+def _set_fill_value(plist: Any, value: Any, dtype: Dtype) -> None:
+    text = h5t.check_string_dtype(dtype)
+    if text is None:
+        plist.set_fill_value(np.asarray(value))
+        return
+    array = np.empty((), h5t.string_dtype(text.encoding))  # h5py knows only such fill values
     array[()] = value
-    return array
+    plist.set_fill_value(array)
 
 
 def _maximum(creation: Mapping[str, Any], shape: Shape) -> Shape | None:

@@ -6,7 +6,8 @@ reads its header, attributes and, when it is small, its elements; types are tran
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import h5py
@@ -61,11 +62,12 @@ class HDF5Source:
     """
 
     def __init__(self, group: Any, *, copying: bool = False) -> None:
-        self.group = h5g.open(group.id, b".")  # for a file: its root group
-        self.file = h5i.get_file_id(group.id)
-        self.prefix: str = group.name or "/"
         self.copying = copying
         self.file_name = str(group.file.filename)
+        with damaged(self.file_name, lambda: "/"):
+            self.group = h5g.open(group.id, b".")  # for a file: its root group
+            self.file = h5i.get_file_id(group.id)
+            self.prefix: str = group.name or "/"
         self._user_block = self.file.get_create_plist().get_userblock()
         self._descriptor = _descriptor(self.file)
         _flush(self.file)
@@ -76,7 +78,8 @@ class HDF5Source:
     def plan(self, options: Options) -> Plan:
         """Walk the group; see `memdata.formats.tree.Source`."""
         walk = _Walk(self, options)
-        walk.run()
+        with damaged(self.file_name, lambda: walk.at):
+            walk.run()
         check_used(options.selections, walk.dataset_paths)
         plan = Plan("loading", walk.nodes)
         plan.skipped = walk.skipped
@@ -169,6 +172,19 @@ def _flush(file: Any) -> None:
         h5f.flush(file)
 
 
+@contextlib.contextmanager
+def damaged(file_name: str, path: Callable[[], str]) -> Iterator[None]:
+    """Errors of HDF5 in the block, whatever their type, are an OSError that names the path."""
+    try:
+        yield
+    except (KeyError, RuntimeError, TypeError) as error:
+        raise OSError(f"{file_name}: cannot read {path()}: {error}") from error
+    except (OSError, ValueError) as error:
+        if file_name in str(error) or (isinstance(error, ValueError) and path() in str(error)):
+            raise  # one of ours
+        raise OSError(f"{file_name}: cannot read {path()}: {error}") from error
+
+
 class _Walk:
     """One walk over a source: depth first, without recursion, each object once."""
 
@@ -183,6 +199,7 @@ class _Walk:
         self.creations = CreationReader()
         self.typed: list[tuple[DatasetNode, tuple[int, int]]] = []
         self.taken = 0
+        self.at = "/"
         self.packed = source.copying and options.packed  # into another HDF5 file
 
     def run(self) -> None:
@@ -226,11 +243,15 @@ class _Walk:
         text = name.decode("utf-8", "surrogateescape")
         parent = frame.node
         path = "/" + text if parent.parent is None else f"{parent.path}/{text}"
+        self.at = path
         target = None
         if kind == h5l.TYPE_HARD:
             key = (frame.key[0], address)
         else:
-            if self.options.keep_links and path not in self.options.selections:
+            followed = path in self.options.selections or (
+                kind == h5l.TYPE_EXTERNAL and self.options.follow_external
+            )
+            if self.options.keep_links and not followed:
                 self._keep_link(frame, name, kind, path, text)
                 return None
             try:

@@ -345,7 +345,9 @@ def described_type(type_id: Any, encoded: bytes) -> KnownType:
         pair = TypePair(None, h5t.py_create(dtype))
     ours = pair.file is not None and bool(pair.file == type_id)
     same = not dtype.hasobject and (ours or bool(pair.memory == type_id))
-    return KnownType(dtype, type_id, pair.memory, same, None if ours else encoded)
+    # Arrays in a type are more axes in memory.
+    kept = None if ours and dtype.subdtype is None else encoded
+    return KnownType(dtype, type_id, pair.memory, same, kept)
 
 
 def tagged_type(known: KnownType, tag: Any) -> KnownType | None:

@@ -14,7 +14,7 @@ from h5py import h5d, h5g, h5i, h5o, h5p, h5s, h5t
 from memdata.formats import references, strings, tagged
 from memdata.formats.hdf5_attributes import Attribute, encoded, needs_dense, write_attribute
 from memdata.formats.hdf5_chunks import Packer
-from memdata.formats.hdf5_copy import chunk_copier
+from memdata.formats.hdf5_copy import chunk_copier, whole_copier
 from memdata.formats.hdf5_creation import dataspace, set_creation, wanted_filters
 from memdata.formats.hdf5_filters import creation_list
 from memdata.formats.hdf5_types import (
@@ -189,6 +189,10 @@ class HDF5Target:
         return _Recipe(name, self._attributes(node.attrs, node, options), types=types)
 
     def _dataset(self, name: bytes, node: DatasetNode, options: Options) -> _Recipe:
+        node.copy = whole_copier(node)
+        if node.copy is not None:  # it comes with its type, space and filters
+            attributes = self._attributes(node.attrs, node, options)
+            return _Recipe(name, attributes, types=TypePair(None, None))
         tag: list[Attribute] = []
         try:
             if not self._is_plain(node.dtype):
@@ -328,7 +332,7 @@ class HDF5Target:
             else:
                 self._make_group(node)
         if self._types:
-            self.group.links.unlink(self._types_name)
+            self.group.unlink(self._types_name)
         return remaining
 
     def _commit_types(self, plan: Plan) -> None:

@@ -358,7 +358,13 @@ def _packing(node: DatasetNode) -> dict[str, Any]:
 def _new_array(node: DatasetNode) -> Array:
     make = np.zeros if node.dtype.hasobject else np.empty
     shape = node.shape or ()
-    return make(shape if node.part is None else node.part.shape(shape), node.dtype)
+    shape = shape if node.part is None else node.part.shape(shape)
+    try:
+        return make(shape, node.dtype)
+    except (MemoryError, ValueError):  # a ValueError above 2**63 bytes
+        raise MemoryError(
+            f"{node.path}: no memory for an array of {shape} and {node.dtype}, {node.moved} bytes"
+        ) from None
 
 
 def _merge(source: Any, target: Any, seen: set[int]) -> None:

@@ -304,7 +304,8 @@ class Options:
     `mover` how the parts of distributed datasets get there (see `memdata.transfer.mpio`).
     `strict` makes parts that cannot be loaded an error; `max_bytes` is how much a load may
     allocate, for datasets and attributes together, and the size of the largest chunk.
-    `keep_links` says that the target has links: else soft and external ones are followed.
+    `keep_links` says that the target has links: else soft and external ones are followed, or with
+    `follow_external` only the external ones.
     `packed` says that the target has the source's format: what is packed may stay so.
     """
 
@@ -313,6 +314,7 @@ class Options:
         "convert_attribute_strings",
         "convert_dataset_strings",
         "extra_attrs",
+        "follow_external",
         "hints",
         "keep_links",
         "max_bytes",
@@ -340,6 +342,7 @@ class Options:
         max_bytes: int | None = None,
         keep_links: bool = False,
         packed: bool = False,
+        follow_external: bool = False,
     ) -> None:
         self.convert_dataset_strings = convert_dataset_strings
         self.convert_attribute_strings = convert_attribute_strings
@@ -354,6 +357,7 @@ class Options:
         self.max_bytes = max_bytes
         self.keep_links = keep_links
         self.packed = packed
+        self.follow_external = follow_external
 
 
 class Plan:

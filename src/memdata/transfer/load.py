@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
+import operator
 import os
 import pickle
 import warnings
@@ -53,6 +54,9 @@ def load_file(
     comm: Any = None,
     progress: ProgressLike = None,
     mover: str | None = None,
+    strict: bool = False,
+    max_bytes: int | None = None,
+    follow_external: bool = False,
     **open_kw: Any,
 ) -> None:
     """Load a whole file into a tree.
@@ -83,13 +87,25 @@ def load_file(
         See `memdata.progress.Progress`; rank 0 shows it.
     mover : {"direct", "mpio"} or None
         How the ranks move their parts of distributed datasets; see `memdata.transfer.save_file`.
+    strict : bool
+        What cannot be read (types that h5py does not know, filters that are not installed) is an
+        error. Otherwise it is left out, and one warning lists it.
+    max_bytes : int or None
+        The most that datasets and attributes together may take in memory, and that one chunk may
+        take while it is read; checked before anything is allocated. What variable-length elements
+        point to is not counted.
+    follow_external : bool
+        Load what external links lead to; otherwise they stay links.
     **open_kw
         Given to the opener of the format.
 
     Raises
     ------
     OSError
-        The file is missing, locked, empty, cut off, or of another format.
+        The file is missing, locked, empty, cut off, or of another format; with `strict`, something
+        in it cannot be read.
+    MemoryError
+        More than `max_bytes`, or than the machine gives; the message names the path.
     ValueError
         A selection or hint of what is not there, or that does not fit; an unknown mover.
     RuntimeError
@@ -107,10 +123,32 @@ def load_file(
         convert_attribute_strings=convert_attribute_strings,
         mover=mover,
         keep_links=True,
+        strict=strict,
+        max_bytes=checked_limit(max_bytes),
+        follow_external=follow_external,
     )
     opener = opener_of_file(name, chosen, open_kw)
     hdf5 = chosen is not fileformats.Zarr
     run(target, Job(opener, options, name, distributed, hints, comm, hdf5=hdf5), progress)
+
+
+def checked_limit(max_bytes: Any) -> int | None:
+    """`max_bytes` as an int.
+
+    Raises
+    ------
+    TypeError, ValueError
+        It is no whole number, or negative.
+    """
+    if max_bytes is None:
+        return None
+    try:
+        limit = operator.index(max_bytes)
+    except TypeError:
+        raise TypeError(f"max_bytes is a whole number of bytes, not {max_bytes!r}") from None
+    if limit < 0:
+        raise ValueError(f"max_bytes is {limit}, expected 0 or more")
+    return limit
 
 
 def opener_of_file(
@@ -146,6 +184,9 @@ def load_group(
     comm: Any = None,
     progress: ProgressLike = None,
     mover: str | None = None,
+    strict: bool = False,
+    max_bytes: int | None = None,
+    follow_external: bool = False,
 ) -> None:
     """Load an open h5py or zarr group, with all below it, into a tree.
 
@@ -156,7 +197,7 @@ def load_group(
     source : h5py.Group or zarr.Group
         Data not yet flushed are loaded as they are.
     selections, convert_dataset_strings, convert_attribute_strings
-    distributed, hints, comm, progress
+    distributed, hints, comm, progress, strict, max_bytes, follow_external
         As for `load_file`; the paths of selections start at `source`. With several ranks each
         passes the group as it has opened it.
     mover : {"direct"} or None
@@ -168,6 +209,9 @@ def load_group(
         convert_attribute_strings=convert_attribute_strings,
         mover=mover,
         keep_links=True,
+        strict=strict,
+        max_bytes=checked_limit(max_bytes),
+        follow_external=follow_external,
     )
     opened = source_of_group(source)
     job = Job(

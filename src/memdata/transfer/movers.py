@@ -149,8 +149,10 @@ def transfer_rows(node: DatasetNode, target: Target, progress: Progress) -> None
         target.write_rows(node, 0, 1, array)
         progress.advance(array.nbytes)
         return
-    together = target.rows_together(node)
-    rows = max(_rows(node) // together, 1) * together
+    rows = _rows(node)
+    if rows < shape[0]:  # else all has to be read together
+        together = target.rows_together(node)
+        rows = max(rows // together, 1) * together
     for start in range(0, shape[0], rows):
         stop = min(start + rows, shape[0])
         if array is not None:

@@ -1,0 +1,220 @@
+"""Files that claim too much, lack a codec, or are damaged."""
+
+from __future__ import annotations
+
+import time
+import warnings
+
+import h5py
+import numpy as np
+import pytest
+from h5py import h5d, h5p, h5s, h5t, h5z
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from memdata import MemDiskGroup, MemGroup, deep_group_copy
+from odd_files import WRITERS
+
+UNKNOWN = 399  # a filter that nobody has
+
+
+def write_unknown(path):
+    """A dataset behind a filter that is not installed, beside one that can be read."""
+    with h5py.File(path, "w") as file:
+        plist = h5p.create(h5p.DATASET_CREATE)
+        plist.set_chunk((4,))
+        plist.set_filter(UNKNOWN, h5z.FLAG_OPTIONAL, (1, 2))
+        made = h5d.create(file.id, b"packed", h5t.STD_I32LE, h5s.create_simple((8,)), plist)
+        for at in (0, 4):
+            made.write_direct_chunk((at,), bytes([at]) * 11)
+        file["packed"].attrs["unit"] = "K"
+        file["good"] = np.arange(3)
+        file["type"] = np.dtype("i4")
+        h5d.create(file.id, b"time", h5t.UNIX_D32LE, h5s.create_simple((2,)))
+        h5py.h5a.create(file["good"].id, b"when", h5t.UNIX_D32LE, h5s.create(h5s.SCALAR))
+    return path
+
+
+@pytest.fixture
+def unknown(tmp_path):
+    return write_unknown(tmp_path / "unknown.h5")
+
+
+LOADERS = {
+    "from_hdf5": MemGroup.from_hdf5,
+    "from_file": MemGroup.from_file,
+    "from_group": MemGroup.from_group,
+    "container": MemDiskGroup.from_file,
+}
+
+
+@pytest.fixture(params=list(LOADERS))
+def load(request):
+    return LOADERS[request.param]
+
+
+def test_what_h5py_cannot_read_is_left_out_with_one_warning(load, unknown):
+    with pytest.warns(UserWarning, match="not everything") as caught:
+        loaded = load(unknown)
+    assert len(caught) == 1
+    for part in ("/packed: ", str(UNKNOWN), "/time: ", "/good: attribute 'when'"):
+        assert part in str(caught[0].message)
+    assert set(loaded) >= {"good"}
+    assert "packed" not in loaded
+
+
+def test_strict_makes_it_an_error(load, unknown):
+    with pytest.raises(OSError, match="/packed") as caught:
+        load(unknown, strict=True)
+    assert "/time" in str(caught.value)
+    assert str(unknown) in str(caught.value)
+
+
+def test_strict_loads_what_is_whole(load, tmp_path):
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["x"] = np.arange(3)
+    assert load(tmp_path / "x.h5", strict=True)["x"][:].tolist() == [0, 1, 2]
+
+
+def test_chunks_of_an_unknown_filter_are_copied_between_files(unknown, tmp_path):
+    with h5py.File(unknown) as source, h5py.File(tmp_path / "y.h5", "w") as target:
+        with pytest.warns(UserWarning, match="/time"):
+            deep_group_copy(source, target)
+        for name in ("packed", "good"):
+            assert name in target
+        made = target["packed"]
+        assert made.attrs["unit"] == "K"
+        plists = [group["packed"].id.get_create_plist() for group in (source, target)]
+        assert plists[0].get_filter(0) == plists[1].get_filter(0)
+        assert made.id.read_direct_chunk((4,)) == (0, bytes([4]) * 11)
+
+
+def test_packed_chunks_are_copied_as_they_are(tmp_path):
+    rng = np.random.default_rng(0)
+    with h5py.File(tmp_path / "x.h5", "w") as source, h5py.File(tmp_path / "y.h5", "w") as target:
+        data = rng.integers(0, 9, (400, 100))
+        made = source.create_dataset(
+            "x", data=data, chunks=(64, 64), compression="gzip", compression_opts=9
+        )
+        deep_group_copy(source, target)
+        for place in ((0, 0), (64, 64), (384, 64)):
+            assert target["x"].id.read_direct_chunk(place) == made.id.read_direct_chunk(place)
+        assert np.array_equal(target["x"][:], data)
+        deep_group_copy(source, target.create_group("part"), selections={"x": np.s_[5:300, ::2]})
+        assert np.array_equal(target["part/x"][:], data[5:300, ::2])
+
+
+def claims(path, name="x", shape=(10**15,), chunks=(1000,), dtype="f8"):
+    with h5py.File(path, "w") as file:
+        file.create_dataset(name, shape, dtype, chunks=chunks)
+    return path
+
+
+@pytest.mark.parametrize("limit", [10**6, None])
+@pytest.mark.parametrize("shape", [(10**15,), (2**40, 2**40)], ids=str)
+def test_a_file_that_declares_too_much_costs_nothing(load, tmp_path, limit, shape):
+    path = claims(tmp_path / "x.h5", "a/x", shape, (1000,) * len(shape))
+    start = time.process_time()
+    with pytest.raises(MemoryError, match="/a/x"):
+        load(path, max_bytes=limit)
+    assert time.process_time() - start < 5
+
+
+def test_max_bytes_counts_everything_together(load, tmp_path):
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        for name in "abc":
+            file[name] = np.zeros(1000)
+    assert len(load(tmp_path / "x.h5", max_bytes=24_000)) == 3
+    with pytest.raises(MemoryError, match=r"/c takes 8000 bytes beside 16000.*max_bytes=23999"):
+        load(tmp_path / "x.h5", max_bytes=23_999)
+
+
+def test_max_bytes_of_attributes(load, tmp_path):
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file.create_group("g").attrs["large"] = np.zeros(5000)
+    with pytest.raises(MemoryError, match="/g: attribute 'large'"):
+        load(tmp_path / "x.h5", max_bytes=30_000)
+
+
+def test_max_bytes_of_a_chunk(load, tmp_path):
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file.create_dataset("x", (4,), "f4", maxshape=(None,), chunks=(10**7,), compression="gzip")
+    with pytest.raises(MemoryError, match=r"/x: one chunk takes 40000000 bytes"):
+        load(tmp_path / "x.h5", max_bytes=10**6)
+
+
+@pytest.mark.parametrize("wrong", [-1, 1.5, "1", [1]], ids=repr)
+def test_max_bytes_is_a_number(load, tmp_path, wrong):
+    with pytest.raises((TypeError, ValueError), match="max_bytes"):
+        load(claims(tmp_path / "x.h5", shape=(3,), chunks=(3,)), max_bytes=wrong)
+
+
+def test_external_links_are_followed_where_asked(load, tmp_path):
+    with h5py.File(tmp_path / "far.h5", "w") as file:
+        file["y"] = np.arange(5)
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["near"] = h5py.ExternalLink("far.h5", "/y")
+    with pytest.raises(KeyError, match="far"):
+        load(tmp_path / "x.h5")["near"]
+    loaded = load(tmp_path / "x.h5", follow_external=True)
+    assert loaded["near"][:].tolist() == [0, 1, 2, 3, 4]
+
+
+# ---- damage -------------------------------------------------------------------------------------
+
+
+class Contents(dict[str, bytes]):
+    """Bytes by name; hypothesis prints what a test is given."""
+
+    def __repr__(self) -> str:
+        return "<contents>"
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory):
+    """The bytes of some files, made once."""
+    folder = tmp_path_factory.mktemp("sound")
+    contents = Contents()
+    for name in ("creation properties", "links of all kinds", "attributes with types"):
+        WRITERS[name](folder / "x.h5")
+        contents[name] = (folder / "x.h5").read_bytes()
+    return contents
+
+
+def error_of_loading(path):
+    """The error in our words, or None; an error of another kind goes on."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            MemGroup.from_hdf5(path, max_bytes=10**8)
+        except (OSError, MemoryError, ValueError) as error:
+            return error
+    return None
+
+
+@pytest.mark.parametrize("part", [0.1, 0.5, 0.9, 0.999])
+def test_a_truncated_file_is_an_error(sound, tmp_path, part):
+    for content in sound.values():
+        path = tmp_path / "x.h5"
+        path.write_bytes(content[: int(len(content) * part)])
+        with pytest.raises(OSError, match=r"x\.h5"):
+            MemGroup.from_hdf5(path)
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    name=st.sampled_from(["creation properties", "links of all kinds", "attributes with types"]),
+    flips=st.lists(
+        st.tuples(st.integers(0, 10**6) | st.integers(0, 4000), st.integers(0, 7)),
+        min_size=1,
+        max_size=4,
+    ),
+)
+def test_flipped_bits_are_an_error_or_data(sound, tmp_path_factory, name, flips):
+    content = bytearray(sound[name])
+    for place, bit in flips:
+        content[place % len(content)] ^= 1 << bit
+    path = tmp_path_factory.mktemp("flip") / "x.h5"
+    path.write_bytes(content)
+    error = error_of_loading(path)
+    assert error is None or str(path) in str(error)
