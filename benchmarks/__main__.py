@@ -19,6 +19,7 @@ SUBJECTS = (
     "arrays",
     "attributes",
     "files",
+    "chunks",
     "distributed",
     "ranks",
 )

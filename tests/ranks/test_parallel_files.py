@@ -392,6 +392,25 @@ def test_several_lists_select_point_by_point(comm, selectable, name, index):
     check(array, expected, 0, comm)
 
 
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("name", ["plain", "packed", "small"])
+def test_a_mask_over_several_axes_selects_points(comm, selectable, name, axis):
+    whole = numbered((6, 5, 4) if name == "small" else (60, 20, 30))
+    for first, count in ((0, 2), (1, 2), (0, 3)):
+        mask = whole[(0,) * first + (...,) + (0,) * (3 - first - count)] % 3 == 1
+        index = (slice(None),) * first + (mask,)
+        expected = whole[index]
+        cut = first if first <= axis < first + count else max(0, axis - count + 1)
+        cut = axis if axis < first else cut
+        array = MPIArray.from_hdf5(selectable, name, comm, axis, sel=index)
+        check(array, expected, cut, comm)
+
+
+def test_an_index_of_several_axes_cannot_be_cut(comm, selectable):
+    with pytest.raises(ValueError, match=r"(?s)/plain.*cannot be distributed"):
+        MPIArray.from_hdf5(selectable, "plain", comm, 0, sel=np.array([[1, 2], [3, 4]]))
+
+
 def test_a_selection_that_takes_the_axis_away(comm, selectable):
     loaded = MemGroup.from_hdf5(
         selectable,

@@ -196,7 +196,7 @@ def followed_axis(index: Any, shape: Shape, axis: int, path: str) -> int | None:
     Raises
     ------
     ValueError
-        A mask over several axes: what it selects has none of them.
+        An array of several axes: nobody can say which of them is meant.
 
     Examples
     --------
@@ -247,6 +247,8 @@ def narrowed(
     (slice(None, None, None), slice(7, 1, -3))
     """
     try:
+        if index is not None:
+            index = _pointed(index)
         return partition_selection(index, axis, shape, slice(start, stop))
     except IndexError as error:
         raise ValueError(f"{path}: the selection does not fit: {error}") from None
@@ -254,15 +256,27 @@ def narrowed(
 
 def _expanded(index: Any, shape: Shape, path: str) -> tuple[list[Any], int | None]:
     """One slice, int or list per axis; and where an ellipsis that stands for no axis was."""
-    parts = tuple(_as_index(part) for part in _parts(index))
+    parts = _pointed(index)
     full = _one_per_axis(parts, shape)
     if full is None:
         raise ValueError(
             f"{path}: what {index!r:.200} selects cannot be distributed: "
-            "take one slice, list or mask for each axis"
+            "take slices, lists and masks"
         )
     dots = [place for place, part in enumerate(parts) if part is Ellipsis]
     return full, dots[0] if dots and len(parts) - 1 == len(shape) else None
+
+
+def _pointed(index: Any) -> tuple[Any, ...]:
+    """An index with masks over several axes as what NumPy makes of them: lists of places."""
+    parts: tuple[Any, ...] = ()
+    for given in _parts(index):
+        part = _as_index(given)
+        if isinstance(part, np.ndarray) and part.dtype == np.bool_ and part.ndim > 1:
+            parts += np.nonzero(part)
+        else:
+            parts += (part,)
+    return parts
 
 
 def _parts(index: Any) -> tuple[Any, ...]:
