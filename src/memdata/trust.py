@@ -74,10 +74,10 @@ def _installed_in(path: tuple[tuple[str, int], ...]) -> frozenset[str]:
     del path
     found = set()
     for point in entry_points(group="memdata.containers"):
-        try:
-            found.add(point.module)
-        except (AttributeError, ValueError):
-            continue  # what another distribution wrote wrongly must not keep files from opening
+        # What another distribution wrote wrongly must not keep files from opening.
+        module = point.value.partition("[")[0].partition(":")[0].strip()
+        if all(part.isidentifier() for part in module.split(".")):
+            found.add(module)
     return frozenset(found)
 
 
