@@ -19,6 +19,7 @@ from memdata import (
     _cmemdata,
     copying,
     fileformats,
+    indexing,
     mpitools,
 )
 
@@ -339,7 +340,8 @@ def test_is_a_class_method(method):
 def public_objects():
     """Every public module, class, function, method and property of the package, by name."""
     found = {"memdata": memdata}
-    modules = [memdata, fileformats, copying, _cmemdata, mpitools]
+    modules = [memdata, fileformats, copying, _cmemdata, mpitools, memdata.mpiarray, indexing]
+    modules += [memdata.compat.installing, memdata._io]
     for module in modules:
         for name, thing in vars(module).items():
             if name.startswith("__") or inspect.ismodule(thing):
