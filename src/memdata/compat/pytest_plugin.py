@@ -4,7 +4,7 @@ It installs memdata's stand-ins as soon as pytest knows it, before any ``conftes
 
     pytest -p memdata.compat.pytest_plugin
 
-The workers of pytest-xdist install them too.
+The workers of pytest-xdist install them too. (PYTEST_DONT_REWRITE: there is no assert in here.)
 """
 
 from __future__ import annotations
