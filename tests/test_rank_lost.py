@@ -105,3 +105,32 @@ def test_a_rank_that_is_gone_is_named(tmp_path, way, what):
         assert named == ["rank 1", "rank 1"]
     else:  # a rank cannot tell that the one it waits for waits itself
         assert any("1" in ranks for ranks in named)
+
+
+WAITING = textwrap.dedent(
+    """
+    import os, signal, sys, threading, time
+    from pathlib import Path
+    from mpi4py import MPI
+    from memdata.collective import agree
+
+    done = Path(sys.argv[1], "done")
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    if MPI.COMM_WORLD.rank == 0:
+        threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+        try:
+            agree(MPI.COMM_WORLD, "wait for what does not come")
+        except KeyboardInterrupt:
+            done.touch()
+    else:
+        while not done.exists():
+            time.sleep(0.01)
+    os._exit(0)
+    """
+)
+
+
+def test_ctrl_c_ends_a_wait_in_vain(tmp_path):
+    ended = run(mpich(), 2, ["-c", WAITING, str(tmp_path)], 30)
+    assert ended.code is not None, ended.text
+    assert (tmp_path / "done").exists(), ended.text

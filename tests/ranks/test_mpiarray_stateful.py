@@ -21,7 +21,8 @@ from whole import check, distribute, numbered, part, same
 from memdata import MemGroup
 from memdata.mpiarray import MPIArray
 
-DTYPES = ["f8", "i4", ">f4", "c8", "S4", "U3", "?"]
+DTYPES: list[Any] = ["f8", "i4", ">f4", "c8", "S4", "U3", "?", "f2", "M8[s]", "O"]
+DTYPES.append(np.dtype([("a", "i2"), ("b", ">f8", (2,)), ("c", "S70")]))
 LENGTH = st.integers(0, 8)
 
 
@@ -162,6 +163,57 @@ class Machine(RuleBasedStateMachine):
             self.whole.sum(axis=axis, keepdims=keepdims),
             cut,
         )
+
+    @rule(data=st.data())
+    def reduce_globally(self, data):
+        if self.whole.dtype.kind not in "i?" or self.whole.size == 0:
+            return
+        axes = data.draw(
+            st.none() | st.lists(st.integers(0, self.whole.ndim - 1), min_size=1, unique=True)
+        )
+        axis = None if axes is None else tuple(axes)
+        operation = data.draw(st.sampled_from(["sum", "max", "any"]))
+        keepdims = data.draw(st.booleans())
+        expected = getattr(np, operation)(self.whole, axis=axis, keepdims=keepdims)
+        found = self.array.reduce_global(operation, axis, keepdims)
+        if axis is None or self.cut in axis:
+            self.together(lambda: same(found, expected))
+        else:
+            cut = self.cut if keepdims else self.cut - sum(n < self.cut for n in axis)
+            self.together(lambda: check(found, expected, cut, self.comm))
+
+    @rule(data=st.data())
+    def gather_on_one(self, data):
+        size = 1 if self.comm is None else self.comm.size
+        root = data.draw(st.integers(0, size - 1))
+        whole = self.array.gather(root)
+        here = self.comm is None or self.comm.rank == root
+
+        def look() -> None:
+            if here:
+                same(whole, self.whole)
+            else:
+                assert whole is None
+
+        self.together(look)
+
+    @rule(data=st.data())
+    def combine(self, data):
+        """With a number, with a row, into itself: `out=` too."""
+        if self.whole.dtype.kind not in "fi" or self.whole.size == 0:
+            return
+        other: Any = data.draw(st.integers(0, 9))
+        if self.cut != self.whole.ndim - 1 and data.draw(st.booleans()):
+            other = np.arange(self.whole.shape[-1])
+        into = data.draw(st.booleans())
+
+        def step() -> None:
+            out = {"out": self.array, "casting": "unsafe"} if into else {}
+            found = np.maximum(self.array, other, **out)
+            expected = np.maximum(self.whole, other, **({**out, "out": self.whole} if into else {}))
+            check(found, expected, self.cut, self.comm)
+
+        self.together(step)
 
     @rule()
     def merge_axes(self):
