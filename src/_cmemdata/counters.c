@@ -13,8 +13,8 @@
 #include <unistd.h>
 #endif
 
-/* So often a waiter looks without asking the system for anything. */
-#define LOOKS 500
+/* So often a waiter looks without asking the system for anything: some ten microseconds. */
+#define LOOKS 20000
 /* So long it then gives the processor away and comes back (seconds). */
 #define YIELDING 50e-6
 /* So long it sleeps where nothing wakes it (ns). */

@@ -23,6 +23,9 @@ _R = TypeVar("_R")
 #: Whether there was a Ctrl-C that nobody has raised yet. Signals come to the main thread only.
 _noted = False
 
+#: Whether the handler is ours now.
+_active = False
+
 
 def is_noted() -> bool:
     """Whether there was a Ctrl-C that a job of this thread has not raised yet."""
@@ -72,9 +75,12 @@ class DeferredInterrupt:
         check()
 
     def __enter__(self) -> Self:
-        is_main = threading.current_thread() is threading.main_thread()
-        if is_main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        global _active  # noqa: PLW0603 - one for the process, as the handler is
+        if _active or threading.current_thread() is not threading.main_thread():
+            return self
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             self._before = signal.signal(signal.SIGINT, _note)
+            _active = True
         return self
 
     def __exit__(
@@ -85,6 +91,8 @@ class DeferredInterrupt:
     ) -> None:
         if self._before is None:
             return
+        global _active  # noqa: PLW0603 - as above
+        _active = False
         signal.signal(signal.SIGINT, self._before)
         self._before = None
         # An error of another kind goes on; it ends the job as well.

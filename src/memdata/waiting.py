@@ -1,9 +1,9 @@
 """Waiting for other ranks: not for ever, and not deaf to Ctrl-C.
 
 A blocking call of MPI cannot be interrupted, and does not say for whom it waits. So memdata begins
-every exchange without blocking and asks again and again whether it is done. The processor is given
-away after each question: where there are more ranks than processors, the rank that is waited for
-may need it.
+every exchange without blocking and asks again and again whether it is done. After a moment the
+processor is given away after each question: where there are more ranks than processors, the rank
+that is waited for may need it.
 """
 
 from __future__ import annotations
@@ -39,6 +39,9 @@ TAG_STOP = TAG + 2
 
 #: So long a rank that was interrupted waits for the others, to end together with them (seconds).
 GRACE = 1.0
+
+#: So often a rank asks before it gives the processor away: some ten microseconds.
+_QUESTIONS = 50
 
 #: So long a waiting rank only gives the processor away; afterwards it sleeps (seconds).
 _AWAKE = 2e-3
@@ -99,7 +102,7 @@ def wait(
     """
     try:
         for at, request in enumerate(requests):
-            if not request.Test():
+            if not any(request.Test() for _ in range(_QUESTIONS)):
                 _wait_long(requests[at:], peers[at:], comm, what, look)
                 return
     except BaseException:
