@@ -418,7 +418,7 @@ def _together(
             x, y = _cut_alike(x, y, ranks)
             with ranks.together(f"comparing {step}"):
                 count = _counted(left, x, right, y, rules)
-            count = differing.merged(ranks.comm.allgather(count))
+            count = differing.merged(ranks.allgather(count))
         if count.differing:
             yield _value_difference(step, count)
 
@@ -427,14 +427,14 @@ def _cut_alike(x: Any, y: Any, ranks: Any) -> tuple[Any, Any]:
     """The two datasets, cut alike; one of them is redistributed if it has to be. Collective."""
     if x.part is None or y.part is None:
         return x, y
-    if all(ranks.comm.allgather(x.part == y.part)):
+    if all(ranks.allgather(x.part == y.part)):
         return x, y
     axis = x.part.axis
-    if all(ranks.comm.allgather(y.part.axis == axis)):
+    if all(ranks.allgather(y.part.axis == axis)):
         axis = (axis + 1) % len(x.shape)  # cut in unusual places: there and back again
         x = _redistributed(x, axis, ranks)
     y = _redistributed(y, axis, ranks)
-    if not all(ranks.comm.allgather(x.part == y.part)):
+    if not all(ranks.allgather(x.part == y.part)):
         y = _redistributed(_redistributed(y, (axis + 1) % len(x.shape), ranks), axis, ranks)
         x = _redistributed(_redistributed(x, (axis + 1) % len(x.shape), ranks), axis, ranks)
     return x, y

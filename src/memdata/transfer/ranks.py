@@ -71,6 +71,12 @@ class Ranks:
             return value
         return calls.bcast(self.link, value, "waiting for what rank 0 has")
 
+    def allgather(self, value: Any) -> list[Any]:
+        """The values of all ranks, on all ranks."""
+        if self.comm is None:
+            return [value]
+        return calls.allgather(self.link, value, "waiting for what the other ranks have")
+
     def share_array(self, array: Array) -> None:
         """Fill the array on all ranks with what it is on rank 0; shapes and types are the same."""
         if self.comm is None or not array.size:
@@ -99,7 +105,7 @@ class Ranks:
         if self.comm is None or not nodes:
             return {}
         mine = [(part.start, part.stop) for part in parts if part is not None]
-        everybody = calls.allgather(self.link, mine, "comparing the parts of the ranks")
+        everybody = self.allgather(mine)
         result = {}
         for node, part, all_parts in zip(nodes, parts, zip(*everybody, strict=True), strict=True):
             assert part is not None
