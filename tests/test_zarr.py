@@ -262,6 +262,13 @@ class TestCopies:
         assert deep_group_copy(first, second) == []
         assert_same_tree(MemGroup.from_group(second), tree)
 
+    def test_postprocess_is_called_for_every_member(self, tree, groups):
+        tree["sky/link"] = h5py.SoftLink("/time")
+        tree._get_storage()["again"] = tree._get_storage()["sky"]
+        target, called = groups["zarr"](), []
+        deep_group_copy(tree, target, postprocess=lambda one, other: called.append(other.name))
+        assert sorted(called) == sorted(["/", *_paths(target)])
+
     def test_into_a_subgroup(self, tree, groups):
         target = groups["zarr"]()
         deep_group_copy(tree["sky"], target.create_group("a/b"))
@@ -384,6 +391,30 @@ class TestTypes:
         items[:] = [ObjectReference("/x"), ObjectReference()]
         assert back(items)[:].tolist() == items.tolist()
 
+    def test_objects_in_fields_and_in_ragged_arrays(self, back):
+        text, numbers = h5py.string_dtype(), h5py.vlen_dtype(np.dtype("f4"))
+        dtype = np.dtype([("t", text), ("n", numbers), ("r", h5py.ref_dtype), ("x", ">c8", (2,))])
+        items = np.zeros(2, dtype)
+        items[0] = ("é", np.array([1, np.nan], "f4"), ObjectReference("/x"), [1j, 2])
+        items[1] = (b"\xff", np.array([], "f4"), ObjectReference(), [0, 3])
+        found = back(items)[:]
+        assert found.dtype == dtype
+        assert repr(found.tolist()) == repr(items.tolist())
+        words = np.empty(2, h5py.vlen_dtype(text))
+        words[:] = [np.array(["a", "b"], object), np.array([], object)]
+        assert [one.tolist() for one in back(words)[:]] == [["a", "b"], []]
+
+    def test_dimension_scales(self, tmp_path, store):
+        with h5py.File(tmp_path / "x.h5", "w") as file:
+            file["x"], file["y"] = np.zeros((2, 3)), np.arange(2.0)
+            file["y"].make_scale("y")
+            file["x"].dims[0].attach_scale(file["y"])
+        tree = MemGroup.from_file(tmp_path / "x.h5")
+        loaded = there_and_back(tree, *store)
+        assert loaded["x"].attrs["DIMENSION_LIST"][0][0] == ObjectReference("/y")
+        for name in ("x", "y"):
+            assert repr(dict(loaded[name].attrs)) == repr(dict(tree[name].attrs))
+
     def test_null_dataspaces(self, tmp_path, store):
         with h5py.File(tmp_path / "x.h5", "w") as file:
             file["x"] = h5py.Empty("f4")
@@ -417,8 +448,9 @@ class TestTypes:
             np.array(["a", b"b"], dtype=object),
             np.zeros(2, np.dtype([])),
             np.zeros(2, [("a", "O")]),
+            np.array([object()], h5py.ref_dtype),
         ],
-        ids=["objects", "mixed", "empty", "fields"],
+        ids=["objects", "mixed", "empty", "fields", "no references"],
     )
     def test_what_cannot_be_stored(self, tmp_path, store, array):
         tree = MemGroup()
@@ -454,6 +486,16 @@ class TestTypes:
         assert repr(found.tolist()) == repr(array.tolist())
 
 
+def _paths(group: Any) -> list[str]:
+    """Paths of all members, as zarr sees them."""
+    found = []
+    for _, member in [*group.groups(), *group.arrays()]:
+        found.append(member.name)
+        if hasattr(member, "create_group"):
+            found += _paths(member)
+    return found
+
+
 def _has_unicode(dtype: np.dtype[Any]) -> bool:
     return "U" in str(dtype.descr) or "S0" in str(dtype.descr)
 
@@ -468,6 +510,7 @@ ATTRIBUTES: dict[str, Any] = {
     "complex nan": complex(math.nan, -math.inf),
     "text": "é\0" * 40_000,
     "bytes": b"\xff\xfe\x00",
+    "bytes with nul": b"a\x00b",
     "uuid": uuid.UUID(int=5),
     "list": [1, "a", None, [math.nan, 2j], True],
     "dict": {"a": {"b": [1, None]}},

@@ -15,6 +15,7 @@ as something that a reader understands, and what it was stands in one more attri
     array of structures       base 64                 {"raw": type, "shape": [...]}
     h5py.Empty                null                    {"empty": type}
     reference                 path                    "reference"
+    ragged arrays, references list                    {"elements": type, "shape": [...]}
     list with such values     list                    {"items": {index: what}}
 """
 
@@ -29,7 +30,7 @@ from typing import Any
 
 import numpy as np
 
-from memdata.formats import zarr_library
+from memdata.formats import zarr_library, zarr_objects
 from memdata.formats.attributes import UnstorableAttribute, to_json_value, to_memory
 from memdata.formats.tagged import TAG
 from memdata.formats.zarr_types import described, from_description
@@ -123,11 +124,13 @@ def _encoded(value: Any, convert: bool) -> tuple[Any, Any]:
         return [_finite(value.real), _finite(value.imag)], "complex"
     if isinstance(value, uuid.UUID):
         return str(value), "uuid"
-    if isinstance(value, bytes) and convert:
+    if isinstance(value, bytes) and convert and b"\0" not in value:
         try:
             return to_json_value(value, convert_strings=True), None
         except UnstorableAttribute:
-            return base64.b64encode(value).decode(), "bytes"
+            pass  # no text
+    if isinstance(value, bytes) and convert:
+        return base64.b64encode(value).decode(), "bytes"
     if isinstance(value, (np.ndarray, np.void)) and not isinstance(value, np.ma.MaskedArray):
         return _encoded_array(np.asarray(value), convert)
     if isinstance(value, list | tuple) and _has_plain_form(value, convert):
@@ -136,10 +139,12 @@ def _encoded(value: Any, convert: bool) -> tuple[Any, Any]:
         import h5py
 
         if isinstance(value, h5py.Empty):
-            return None, {"empty": described(value.dtype)}
+            return None, {"empty": described(value.dtype, objects=True)}
     from memdata.formats.references import ObjectReference, RegionReference
 
-    if isinstance(value, ObjectReference) and not isinstance(value, RegionReference):
+    if isinstance(value, RegionReference):
+        return _encoded_array(value.as_array().reshape(1), convert)
+    if isinstance(value, ObjectReference):
         return value.path, "reference"
     return to_json_value(value, convert_strings=convert), None
 
@@ -160,6 +165,12 @@ def _encoded_list(value: Sequence[Any], convert: bool) -> tuple[Any, Any]:
 
 def _encoded_array(value: Array, convert: bool) -> tuple[Any, Any]:
     kind = value.dtype.kind
+    if value.dtype.hasobject and (kind == "V" or _says_what(value.dtype)):
+        items = [zarr_objects.to_json(item, value.dtype) for item in value.reshape(-1)]
+        return items, {
+            "elements": described(value.dtype, objects=True),
+            "shape": list(value.shape),
+        }
     if kind in "OUTS" or (kind == "V" and value.dtype.isbuiltin == 2):
         return to_json_value(value, convert_strings=convert), None  # lists, as the others write
     shape = list(value.shape)
@@ -176,6 +187,12 @@ def _encoded_array(value: Array, convert: bool) -> tuple[Any, Any]:
     if kind == "f":
         return _nested(value), what
     return value.tolist(), what
+
+
+def _says_what(dtype: np.dtype[Any]) -> bool:
+    """Whether objects are references or ragged arrays; those of text are written as lists."""
+    metadata: Any = dtype.metadata or {}
+    return "ref" in metadata or metadata.get("vlen") not in (None, str, bytes)
 
 
 def _nested(value: Array) -> Any:
@@ -254,6 +271,12 @@ def _decoded(value: Any, what: Any) -> Any:
         import h5py
 
         return h5py.Empty(from_description(what["empty"]))
+    if "elements" in what:
+        dtype = from_description(what["elements"])
+        array = np.zeros(len(value), dtype)
+        for index, item in enumerate(value):
+            array[index] = zarr_objects.from_json(item, dtype)
+        return array.reshape(what["shape"])
     if "raw" in what:
         raw = base64.b64decode(value, validate=True)
         array = np.frombuffer(raw, from_description(what["raw"])).reshape(what["shape"]).copy()
@@ -299,7 +322,9 @@ def encoded_creation(creation: Mapping[str, Any]) -> dict[str, Any]:
     kept: dict[str, Any] = {}
     for name in _KEPT & creation.keys():
         try:
-            kept.update(encoded({name: creation[name]}, "", convert_strings=True))
+            one = encoded({name: creation[name]}, "", convert_strings=True)
+            kept[TYPES] = {**kept.get(TYPES, {}), **one.pop(TYPES, {})}
+            kept.update(one)
         except UnstorableAttribute:
             continue
     return kept

@@ -135,11 +135,11 @@ def open_group(
     made = None
     if isinstance(store, str | os.PathLike):
         store = os.fspath(store)
+        if mode in {"r", "r+"} and "://" not in str(store) and not os.path.exists(store):
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), store)
         if as_zip is None:
             as_zip = str(store).endswith(".zip") or os.path.isfile(store)
         if as_zip:
-            if mode == "r+" and not os.path.exists(store):
-                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), store)
             module = Zarr.module if major() < 3 else Zarr.module.storage
             store = made = module.ZipStore(store, mode="a" if mode == "r+" else mode)
     if attributes and major() >= 3:

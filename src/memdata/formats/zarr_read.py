@@ -25,6 +25,7 @@ from memdata.formats.tree import (
     Plan,
     PointerNode,
     TypeNode,
+    rows_together,
 )
 from memdata.formats.zarr_attributes import CHUNKED, CREATION, LINKS, decoded, decoded_creation
 from memdata.formats.zarr_codecs import check_codecs
@@ -357,14 +358,13 @@ class StoredZarr:
         self.dtype: np.dtype[Any] = strings.unicode_dtype(how.dtype) if self._convert else how.dtype
 
     def piece_rows(self) -> int:
-        """Rows of about 16 MiB, whole chunks."""
+        """Rows of some MiB, whole chunks, which zarr 3 unpacks in threads."""
         if not self.shape:
             return 1
         if self._selection is not None:
             return max(1, self.shape[0])
         row = max(1, self.dtype.itemsize * int(np.prod(self.shape[1:], dtype=object)))
-        chunk = int(self._how.layout.grid[0])
-        return max((16 << 20) // row // chunk, 1) * chunk
+        return rows_together(self.shape, row, self._how.layout.grid)
 
     def read_rows(self, start: int, stop: int, out: Array) -> None:
         """Read a part along the first axis, or all of a scalar."""

@@ -11,6 +11,8 @@ descriptions there, of types of the same bytes, zarr adds (JSON)::
     {"objects": "bytes"}          bytes objects in an array of variable-length text
     {"ragged": T}                 arrays of any length as variable-length bytes
     {"references": "object"}      HDF5 references as the paths they lead to
+    {"json": T}                   structures with objects, and the like, each element a text of
+                                  JSON; see `memdata.formats.zarr_objects`
     {"null": T}                   no element at all (`h5py.Empty`), as an array of length zero
 
 ``T`` is NumPy's name of a type, or an object as in `memdata.formats.tagged`.
@@ -23,7 +25,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from memdata.formats import tagged
+from memdata.formats import tagged, zarr_objects
 from memdata.formats.tagged import TagError
 
 __all__ = [
@@ -114,6 +116,8 @@ def stored(dtype: Dtype, array: Array | None, zarr_format: int) -> Stored:
         return _stored_enum(dtype, zarr_format)
     if dtype.hasobject and dtype.kind != "T":
         return _stored_objects(dtype, array)
+    if dtype.metadata and dtype.fields is None and dtype.kind != "T":
+        dtype = np.dtype(dtype.str)  # what h5py says of its encoding
     if dtype.kind == "T":
         how = tagged.tagged(dtype, lambda _leaf: False, TEXT, array)
         assert how is not None
@@ -159,15 +163,17 @@ def _stored_enum(dtype: Dtype, zarr_format: int) -> Stored:
 
 def _stored_objects(dtype: Dtype, array: Array | None) -> Stored:
     if dtype.fields is not None or dtype.kind != "O":
-        raise TypeError(f"zarr cannot hold objects in fields ({dtype})")
+        return _stored_json(dtype, array)
     metadata: Any = dtype.metadata or {}
     if "ref" in metadata:
+        if _has_regions(array):
+            return _stored_json(dtype, array)
         return _stored_references(array)
     kind = metadata.get("vlen")
     if kind not in (None, str, bytes):
         kind = np.dtype(kind)
         if kind.hasobject:
-            raise TypeError(f"zarr cannot hold {dtype} of {kind}")
+            return _stored_json(dtype, array)
         tag = json.dumps({"ragged": described(kind)})
         return Stored(BYTES, tag, lambda part: _each(part, lambda item: _raw(item, kind), BYTES))
     if array is None:
@@ -187,6 +193,25 @@ def _stored_objects(dtype: Dtype, array: Array | None) -> Stored:
     storage = TEXT if all(_is_text(item) for item in array.flat) else BYTES
     make = _text if storage is TEXT else _bytes
     return Stored(storage, tag, lambda part: _each(part, make, storage))
+
+
+def _has_regions(array: Array | None) -> bool:
+    from memdata.formats.references import RegionReference
+
+    return any(isinstance(item, RegionReference) for item in (() if array is None else array.flat))
+
+
+def _stored_json(dtype: Dtype, array: Array | None) -> Stored:
+    def text(item: Any) -> str:
+        return json.dumps(zarr_objects.to_json(item, dtype), allow_nan=False)
+
+    def pack(part: Array) -> Array:
+        return _each(part, text, TEXT)
+
+    tag = json.dumps({"json": described(dtype, objects=True)})
+    if array is not None:
+        pack(array)  # what cannot be stored is found before anything is written
+    return Stored(TEXT, tag, pack)
 
 
 def _is_blank(item: Any) -> bool:
@@ -242,12 +267,20 @@ def _stored_references(array: Array | None) -> Stored:
 # ---- descriptions ----
 
 
-def described(dtype: Dtype) -> Any:
-    """A type in JSON, whole."""
+def described(dtype: Dtype, *, objects: bool = False) -> Any:
+    """A type in JSON, whole; of Python objects only where they are allowed.
+
+    Raises
+    ------
+    TypeError
+        There is no form of it.
+    """
     if dtype.subdtype is not None:
         base, shape = dtype.subdtype
-        return {"base": described(base), "shape": list(shape)}
-    if dtype.hasobject or dtype.kind == "T":
+        return {"base": described(base, objects=objects), "shape": list(shape)}
+    if dtype.kind == "O" and objects:
+        return _described_objects(dtype)
+    if (dtype.hasobject and not objects) or dtype.kind in "OT":
         raise TypeError(f"there is nothing that {dtype!r} can be stored as")
     if dtype.metadata and "enum" in dtype.metadata:
         names = {str(name): int(value) for name, value in dtype.metadata["enum"].items()}
@@ -264,8 +297,35 @@ def described(dtype: Dtype) -> Any:
         field, offset, *title = dtype.fields[name]
         if title and not isinstance(title[0], str):
             raise TypeError(f"the title of the field {name!r} is not text: {title[0]!r}")
-        fields.append([name, title[0] if title else None, offset, described(field)])
+        fields.append(
+            [name, title[0] if title else None, offset, described(field, objects=objects)]
+        )
     return {"fields": fields, "itemsize": dtype.itemsize, "aligned": bool(dtype.isalignedstruct)}
+
+
+def _described_objects(dtype: Dtype) -> dict[str, Any]:
+    metadata: Any = dtype.metadata or {}
+    if "ref" in metadata:
+        return {"ref": metadata["ref"].__name__}
+    kind = metadata.get("vlen")
+    if kind is None:
+        raise TypeError(f"there is nothing that {dtype!r} can be stored as")
+    if kind in (str, bytes):
+        return {"vlen": kind.__name__}
+    return {"vlen": {"of": described(np.dtype(kind), objects=True)}}
+
+
+def _objects_from(description: dict[str, Any]) -> Dtype:
+    if "ref" in description:
+        import h5py
+
+        names = {"Reference": h5py.ref_dtype, "RegionReference": h5py.regionref_dtype}
+        reference: Dtype = names[description["ref"]]
+        return reference
+    kind = description["vlen"]
+    if isinstance(kind, dict):
+        return np.dtype("O", metadata={"vlen": from_description(kind["of"])})
+    return {"str": TEXT, "bytes": BYTES}[kind]
 
 
 def from_description(description: Any) -> Dtype:
@@ -274,6 +334,10 @@ def from_description(description: Any) -> Dtype:
         if "ml_dtypes." in description:
             return tagged.restored(json.dumps(description), _extension_storage(description))
         dtype: Dtype = np.dtype(description)
+        if dtype.hasobject:
+            raise TagError(f"the tag names the type {dtype}, of Python objects")
+    elif description.keys() & {"ref", "vlen"}:
+        dtype = _objects_from(description)
     elif "base" in description:
         dtype = np.dtype((from_description(description["base"]), tuple(description["shape"])))
     elif "enum" in description:
@@ -290,8 +354,6 @@ def from_description(description: Any) -> Dtype:
             },
             align=bool(description["aligned"]),
         )
-    if dtype.hasobject:
-        raise TagError(f"the tag names the type {dtype}, of Python objects")
     return dtype
 
 
@@ -303,7 +365,7 @@ def _extension_storage(name: str) -> Dtype:
 
 def stored_null(dtype: Dtype) -> Stored:
     """How a null dataspace is stored."""
-    return Stored(np.dtype("u1"), json.dumps({"null": described(dtype)}), _same)
+    return Stored(np.dtype("u1"), json.dumps({"null": described(dtype, objects=True)}), _same)
 
 
 def restored(tag: str, storage: Dtype) -> tuple[bool, Dtype]:
@@ -343,13 +405,18 @@ def _restored(description: dict[str, Any], tag: str, storage: Dtype) -> Dtype:
         return from_description(description)
     if "type" in description:
         dtype = from_description(description["type"])
-        _check_fits(dtype.itemsize == storage.itemsize and not storage.hasobject, tag, storage)
+        plain = not (storage.hasobject or dtype.hasobject)
+        _check_fits(plain and dtype.itemsize == storage.itemsize, tag, storage)
         return dtype
-    if not description.keys() & {"objects", "ragged", "references"}:
+    if not description.keys() & {"objects", "ragged", "references", "json"}:
         return tagged.restored(tag, storage)
     _check_fits(storage.kind in "OT", tag, storage)
+    if "json" in description:
+        return from_description(description["json"])
     if "ragged" in description:
-        return np.dtype("O", metadata={"vlen": from_description(description["ragged"])})
+        kind = from_description(description["ragged"])
+        _check_fits(not kind.hasobject, tag, storage)
+        return np.dtype("O", metadata={"vlen": kind})
     if "references" in description:
         import h5py
 
@@ -381,6 +448,11 @@ def unpacked(array: Array, dtype: Dtype, tag: str) -> Array:
         if array.dtype.fields is not None:
             return array.astype(dtype)
         return np.ascontiguousarray(array).view(dtype).reshape(array.shape)
+    if "json" in description:
+        result = np.zeros(array.shape, dtype)
+        for index, item in np.ndenumerate(array):
+            result[index] = zarr_objects.from_json(json.loads(item or "null"), dtype)
+        return result
     if "ragged" in description:
         metadata: Any = dtype.metadata
         kind = metadata["vlen"]

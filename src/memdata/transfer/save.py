@@ -464,7 +464,8 @@ def write_group(
     report_skipped(plan, str(target.name))
     if postprocess is not None:
         for node in plan.nodes:
-            postprocess(node.path)
+            if not is_zarr(target) or node.place is not None:  # links are no members of a store
+                postprocess(node.path)
     return plan.distributed
 
 
