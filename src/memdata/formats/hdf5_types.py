@@ -109,6 +109,10 @@ def _check_dtype(dtype: Dtype) -> None:
             f"HDF5 cannot hold the type {dtype}; convert_dataset_strings=True stores it as byte "
             "strings"
         )
+    elif dtype.char == "G" and not dtype.isnative:
+        raise TypeError(f"h5py stores the type {dtype.str} in the byte order of the machine")
+    elif dtype.kind in "mM" and not dtype.isnative and np.datetime_data(dtype)[0] == "generic":
+        raise TypeError(f"NumPy makes no arrays of the type {dtype.str}, which has no unit")
     elif dtype.isbuiltin == 2 and not is_extension(dtype):
         # A type registered by another package: h5py sees only its bytes.
         raise TypeError(f"HDF5 cannot hold the type {dtype} of {dtype.type.__module__}")

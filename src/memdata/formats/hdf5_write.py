@@ -238,7 +238,7 @@ class HDF5Target:
 
     @staticmethod
     def _is_plain(dtype: np.dtype[Any]) -> bool:
-        return dtype.kind in "biufcS"
+        return dtype.kind in "biufcS" and dtype.isbuiltin != 2  # nor of another package
 
     def _known_recipe(self, node: DatasetNode) -> tuple[TypePair, Any, Any, int]:
         """Type, dataspace, creation properties and time of writing; many datasets share them."""
@@ -600,7 +600,7 @@ def _storable(array: Array, convert_strings: bool) -> Array:
         raise TypeError("a masked array would lose its mask; store data and mask apart")
     if convert_strings and strings.has_unicode(array.dtype):
         array = strings.to_bytes(array)
-    return object_array(array) if array.dtype.hasobject else array
+    return object_array(array) if array.dtype.hasobject and array.dtype.kind != "T" else array
 
 
 def _group_creation(attributes: list[Attribute], track_order: bool) -> Any:
