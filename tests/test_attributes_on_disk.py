@@ -2,6 +2,8 @@
 
 import datetime
 import json
+import math
+import uuid
 
 import h5py
 import numpy as np
@@ -13,6 +15,7 @@ from memdata import copyattrs
 from memdata.copying import attrs2dict
 from memdata.formats.attributes import JSON_PREFIX
 
+SOME_ID = uuid.UUID("12345678-1234-5678-1234-567812345678")
 MOMENT = datetime.datetime(2024, 2, 29, 12, 30, 15, tzinfo=datetime.UTC)
 
 
@@ -118,6 +121,8 @@ def test_unicode_arrays_need_the_option(attrs, value):
 
 
 JSON = [
+    (2**70, 2**70),
+    (-(10**100), -(10**100)),
     ({"a": 1, "b": [1, {"c": None}]}, {"a": 1, "b": [1, {"c": None}]}),
     ({}, {}),
     (MOMENT, MOMENT.isoformat()),
@@ -139,6 +144,39 @@ def test_json(attrs, value, expected):
     copyattrs({"x": value}, attrs)
     assert raw_json(attrs["x"]) == expected
     assert back(attrs)["x"] == expected
+
+
+RESTORED = [
+    SOME_ID,
+    [1, SOME_ID],
+    {"id": SOME_ID, "z": [1 + 2j]},
+    {"a": {"__memdata__": "uuid", "value": str(SOME_ID)}},
+    {"__memdata__": 1},
+    {"__memdata__": "dict", "value": []},
+    [{"a": [{"b": -2j}]}],
+]
+
+
+@pytest.mark.parametrize("value", RESTORED, ids=repr)
+def test_what_json_has_no_form_of_comes_back(attrs, value):
+    copyattrs({"x": value}, attrs)
+    raw_json(attrs["x"])
+    assert same(back(attrs)["x"], value)
+
+
+@pytest.mark.parametrize(
+    "text", ['{"__memdata__": "uuid", "value": 5}', '{"__memdata__": "complex", "value": "x"}']
+)
+def test_objects_that_mean_nothing_are_dicts(attrs, text):
+    attrs["x"] = JSON_PREFIX + text
+    assert back(attrs)["x"] == json.loads(text)
+
+
+def test_thousands_of_attributes(tmp_path):
+    values = {f"a{number}": number for number in range(3500)}
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        copyattrs(values, file.create_group("g").attrs)
+        assert back(file["g"].attrs) == values
 
 
 @pytest.mark.parametrize("value", [[1, "a"], [[1], [2, 3]], [1, "a", 2.5, True]], ids=repr)
@@ -165,7 +203,6 @@ UNSTORABLE = [
     object(),
     {1, 2},
     len,
-    2**70,
     [None, 1],
     [object()],
     {"a": object()},
@@ -313,6 +350,12 @@ class TestZarr:
             ({"a": [1]}, {"a": [1]}),
             (MOMENT, MOMENT.isoformat()),
             (np.float32(0.5), 0.5),
+            (2**70, 2**70),
+            (1 + 2j, 1 + 2j),
+            ([1j, 2], [1j, 2]),
+            (SOME_ID, SOME_ID),
+            (math.inf, math.inf),
+            ([1.5, -math.inf], [1.5, -math.inf]),
         ],
         ids=repr,
     )

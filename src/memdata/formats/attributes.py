@@ -10,7 +10,12 @@ Memory holds any Python object. A file does not, so a value is *encoded* when it
     list, tuple or array of str     array of such strings         list
     ndarray of anything else        array                         list
     dict, datetime (inside, too)    JSON_PREFIX + JSON, a string  JSON_PREFIX + JSON
+    UUID, int above 64 bits         the same                      the same
+    complex                         scalar of that type           JSON_PREFIX + JSON
+    NaN, infinity                   scalar of that type           JSON_PREFIX + JSON
     None                            refused                       null
+
+What JSON has no form of (complex numbers, UUIDs) is an object of `_KIND` and ``"value"`` in it.
 
 Encoding never touches a file: every ``TypeError`` is raised while a save is still being planned.
 """
@@ -20,6 +25,8 @@ from __future__ import annotations
 import copy
 import datetime
 import json
+import math
+import uuid
 from collections.abc import Iterable, Mapping, MutableMapping
 from typing import Any
 
@@ -40,6 +47,9 @@ __all__ = [
 
 #: What a string attribute starts with when the rest of it is JSON.
 JSON_PREFIX = "!!_memh5_json:"
+
+#: The key of JSON objects that stand for something else than a dict.
+_KIND = "__memdata__"
 
 _PLAIN = frozenset({bool, int, float, complex, str, type(None)})
 _DATES = (datetime.datetime, datetime.date, datetime.time, np.datetime64)
@@ -63,7 +73,14 @@ def _jsonable(value: Any) -> Any:
     if kind is str or kind is int or kind is float or kind is bool or value is None:
         return value
     if isinstance(value, Mapping):
-        return {_json_key(key): _jsonable(item) for key, item in value.items()}
+        found = {_json_key(key): _jsonable(item) for key, item in value.items()}
+        if _KIND in found:  # a dict that looks like one of our own objects
+            return {_KIND: "dict", "value": [list(item) for item in found.items()]}
+        return found
+    if isinstance(value, uuid.UUID):
+        return {_KIND: "uuid", "value": str(value)}
+    if isinstance(value, complex):
+        return {_KIND: "complex", "value": [value.real, value.imag]}
     if isinstance(value, list | tuple):
         return [_jsonable(item) for item in value]
     if isinstance(value, np.datetime64):
@@ -132,7 +149,7 @@ def _holds_mapping_or_date(value: Any) -> bool:
     seen: set[int] = set()
     while todo:
         item = todo.pop()
-        if isinstance(item, (Mapping, *_DATES)):
+        if isinstance(item, (Mapping, uuid.UUID, *_DATES)):
             return True
         if isinstance(item, list | tuple) and id(item) not in seen:
             seen.add(id(item))
@@ -239,9 +256,26 @@ def _decode_json(text: str) -> Any:
     if not text.startswith(JSON_PREFIX):
         return text
     try:
-        return json.loads(text[len(JSON_PREFIX) :])
+        return json.loads(text[len(JSON_PREFIX) :], object_hook=_restored)
     except (ValueError, RecursionError):
         return text  # not ours after all; what is there is shown as it is
+
+
+def _restored(found: dict[str, Any]) -> Any:
+    """What an object in JSON stands for."""
+    if found.keys() != {_KIND, "value"}:
+        return found
+    value = found["value"]
+    try:
+        if found[_KIND] == "uuid":
+            return uuid.UUID(value)
+        if found[_KIND] == "complex":
+            return complex(*value)
+        if found[_KIND] == "dict":
+            return dict(value)
+    except (TypeError, ValueError, AttributeError):
+        pass  # not ours
+    return found
 
 
 def _is_h5py_value(value: Any) -> bool:
@@ -318,7 +352,7 @@ def to_array(value: Any, *, convert_strings: bool = False) -> Any:
         return _array(value, convert_strings)
     if isinstance(value, str):
         return _string(str(value))
-    if isinstance(value, (Mapping, *_DATES)):
+    if isinstance(value, (Mapping, uuid.UUID, *_DATES)):
         return _dump(value)
     if isinstance(value, bytes):
         return _bytes(value)
@@ -343,9 +377,7 @@ def to_array(value: Any, *, convert_strings: bool = False) -> Any:
 
 def _integer(value: int) -> Any:
     array = np.asarray(value)
-    if array.dtype.kind == "O":
-        raise UnstorableAttribute(f"HDF5's integers have at most 64 bits: {_short(value)}")
-    return array
+    return _dump(value) if array.dtype.kind == "O" else array  # more than 64 bits
 
 
 def _string(value: str) -> str:
@@ -484,9 +516,11 @@ def to_json_value(value: Any, *, convert_strings: bool = False) -> Any:
         return JSON_PREFIX + json.dumps(text) if text.startswith(JSON_PREFIX) else text
     if isinstance(value, np.ma.MaskedArray):
         raise UnstorableAttribute("a masked array would lose its mask; store data and mask apart")
-    if isinstance(value, (Mapping, *_DATES)):
+    if isinstance(value, (Mapping, uuid.UUID, complex, *_DATES)):
         return _dump(value)
-    if isinstance(value, list | tuple) and _holds_mapping_or_date(value):
+    if isinstance(value, float) and not math.isfinite(value):
+        return _dump(value)  # JSON has no such number, though Python writes one
+    if isinstance(value, list | tuple) and _needs_json(value):
         return _dump(value)
     if isinstance(value, np.ndarray):
         value = value.astype("U") if value.dtype.kind == "M" else value
@@ -496,6 +530,16 @@ def to_json_value(value: Any, *, convert_strings: bool = False) -> Any:
     if isinstance(value, bytes) and not convert_strings:
         raise UnstorableAttribute(f"JSON has no byte strings: {_short(value)}")
     return _jsonable(value)
+
+
+def _needs_json(value: Any) -> bool:
+    """Whether a list holds what zarr's own JSON has no form of."""
+    if _holds_mapping_or_date(value):
+        return True
+    return any(
+        isinstance(item, complex) or (isinstance(item, float) and not math.isfinite(item))
+        for item in _leaves(value)
+    )
 
 
 # Whole sets of attributes
