@@ -32,6 +32,9 @@ def dimension_scales(file: Any) -> None:
     time = file.create_dataset("time", data=np.arange(4.0))
     place = file.create_dataset("sub/place", data=np.arange(3, dtype="i2"))
     data = file.create_dataset("sub/data", data=np.zeros((4, 3)), chunks=(2, 3))
+    other_first = file.create_dataset("first", data=np.zeros(4), track_order=True)
+    other_first.dims[0].attach_scale(file["time"])
+    other_first.attrs["units"] = "K"
     time.make_scale("the time")
     place.make_scale()
     data.dims[0].label = "t"
@@ -122,11 +125,21 @@ def pipelines_without_keywords(file: Any) -> None:
     made.write(h5s.ALL, h5s.ALL, np.arange(7, dtype="i4"))
 
 
+_RECORD = np.dtype(
+    {"names": ["text", "n"], "formats": ["S3", "i4"], "offsets": [0, 4], "itemsize": 8}
+)
+
+
 def _odd_types() -> dict[str, tuple[Any, Any]]:
     """HDF5 types that h5py reads and does not write, with elements for them."""
     fixed = h5t.C_S1.copy()
     fixed.set_size(6)
     fixed.set_strpad(h5t.STR_NULLTERM)
+    full = h5t.C_S1.copy()  # as netCDF-4 writes text: nothing ends it
+    full.set_size(3)
+    record = h5t.create(h5t.COMPOUND, 8)
+    record.insert(b"text", 0, full)
+    record.insert(b"n", 4, h5t.STD_I32LE)
     spaces = h5t.FORTRAN_S1.copy()
     spaces.set_size(6)
     spaces.set_strpad(h5t.STR_SPACEPAD)
@@ -144,6 +157,11 @@ def _odd_types() -> dict[str, tuple[Any, Any]]:
     numbers = np.array([1, 2, -3], "i4")
     return {
         "null terminated": (fixed, text),
+        "full": (full, np.array([b"abc", b"de", b"xyz"])),
+        "full in a record": (
+            record,
+            np.array([(b"abc", 1), (b"de", 2), (b"xyz", 3)], _RECORD),
+        ),
         "space padded": (spaces, np.array([b"abc   ", b"      ", b"x     "])),
         "utf-8": (utf8, text),
         "20 bits": (narrow, numbers),
@@ -153,12 +171,15 @@ def _odd_types() -> dict[str, tuple[Any, Any]]:
     }
 
 
+_AS_THEY_ARE = {"array", "bits", "full", "full in a record"}
+
+
 @writer
 def types_of_other_programs(file: Any) -> None:
     for name, (type_id, data) in _odd_types().items():
         space = h5s.create_simple((3,))
         made = h5d.create(file.id, name.encode(), type_id, space)
-        memory = type_id if name in {"array", "bits"} else h5t.py_create(data.dtype)
+        memory = type_id if name in _AS_THEY_ARE else h5t.py_create(data.dtype)
         if name == "utf-8":
             memory = h5t.py_create(h5py.string_dtype("utf-8", 3))
         made.write(h5s.ALL, h5s.ALL, data, memory)

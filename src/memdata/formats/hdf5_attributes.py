@@ -28,6 +28,7 @@ from memdata.formats.hdf5_types import (
     kept_type,
     known_type,
     string_dtype,
+    subarray_type,
     type_pair,
 )
 from memdata.formats.tree import NOTHING
@@ -41,6 +42,7 @@ __all__ = [
     "read_attributes",
     "write_attribute",
     "write_attributes",
+    "write_late",
 ]
 
 Array = np.ndarray[Any, Any]
@@ -307,7 +309,10 @@ def _unchanged(name: bytes, value: Any, as_read: AsRead) -> Attribute | None:
 def _subarray_types(kept: bytes) -> TypePair | None:
     """The types of an attribute of arrays."""
     known = known_type(h5t.decode(kept))
-    return None if known.dtype.subdtype is None else TypePair(known.file, known.memory)
+    if known.dtype.subdtype is None:
+        return None
+    pair = subarray_type(kept, *known.dtype.subdtype)
+    return None if pair is None else pair[0]
 
 
 def _made(name: bytes, value: Any) -> Attribute:
@@ -330,13 +335,19 @@ def needs_dense(attributes: list[Attribute]) -> bool:
 
 
 def write_attribute(place: Any, attribute: Attribute, replace: bool) -> None:
-    """Write one attribute to an open HDF5 object."""
-    name, types, space, array, _late = attribute
+    """Write one attribute to an open HDF5 object; of a late one make the place only."""
+    name, types, space, array, late = attribute
     if replace and h5a.exists(place, name):
         h5a.delete(place, name)
     identifier = h5a.create(place, name, types.file, space)
-    if array is not None and array.size:
+    if array is not None and array.size and not late:
         identifier.write(array, types.memory)
+
+
+def write_late(place: Any, attribute: Attribute) -> None:
+    """Write the elements of an attribute that `write_attribute` has made before."""
+    if attribute.array is not None and attribute.array.size:
+        h5a.open(place, attribute.name).write(attribute.array, attribute.types.memory)
 
 
 def write_attributes(place: Any, attrs: Mapping[str, Any], *, convert_strings: bool) -> None:
@@ -352,5 +363,6 @@ def write_attributes(place: Any, attrs: Mapping[str, Any], *, convert_strings: b
     file = h5i.get_file_id(place)
     for attribute in attributes:
         if attribute.late and attribute.array is not None:
-            attribute = attribute._replace(array=references.to_file(attribute.array, file, "/"))
+            array = references.to_file(attribute.array, file, "/")
+            attribute = attribute._replace(array=array, late=False)
         write_attribute(place, attribute, replace=True)

@@ -387,7 +387,46 @@ def kept_type(encoded: bytes, dtype: Dtype) -> TypePair | None:
         return None
     if dtype.kind == "O" and (known.dtype.metadata or {}) != (dtype.metadata or {}):
         return None
-    return TypePair(type_id, known.memory)
+    if _same_bytes(type_id, known.memory):
+        return TypePair(type_id, type_id)
+    # HDF5 ends a text that has no NUL before its last byte, when it converts it.
+    return None if _ends_text(type_id) else TypePair(type_id, known.memory)
+
+
+def _same_bytes(one: Any, other: Any) -> bool:
+    """Whether two types have the same bytes, however text is padded in them."""
+    if one == other:
+        return True
+    if isinstance(one, h5t.TypeEnumID):
+        return bool(one.get_super() == other)
+    if type(one) is not type(other) or one.get_size() != other.get_size():
+        return False
+    if isinstance(one, h5t.TypeStringID):
+        return not one.is_variable_str() and not other.is_variable_str()
+    if isinstance(one, h5t.TypeArrayID):
+        return one.get_array_dims() == other.get_array_dims() and _same_bytes(
+            one.get_super(), other.get_super()
+        )
+    if isinstance(one, h5t.TypeCompoundID):
+        count = one.get_nmembers()
+        return count == other.get_nmembers() and all(
+            one.get_member_name(n) == other.get_member_name(n)
+            and one.get_member_offset(n) == other.get_member_offset(n)
+            and _same_bytes(one.get_member_type(n), other.get_member_type(n))
+            for n in range(count)
+        )
+    return False
+
+
+def _ends_text(type_id: Any) -> bool:
+    """Whether a type is, or holds, text of fixed length that ends with a NUL."""
+    if isinstance(type_id, h5t.TypeStringID):
+        return not type_id.is_variable_str() and type_id.get_strpad() == h5t.STR_NULLTERM
+    if isinstance(type_id, h5t.TypeArrayID | h5t.TypeVlenID):
+        return _ends_text(type_id.get_super())
+    if isinstance(type_id, h5t.TypeCompoundID):
+        return any(_ends_text(type_id.get_member_type(n)) for n in range(type_id.get_nmembers()))
+    return False
 
 
 def subarray_type(
@@ -403,4 +442,6 @@ def subarray_type(
     base, inner = known.dtype.subdtype
     if base != dtype or shape[len(shape) - len(inner) :] != inner:
         return None
+    if _ends_text(known.file):
+        return TypePair(known.file, known.file), len(inner)
     return TypePair(known.file, known.memory), len(inner)

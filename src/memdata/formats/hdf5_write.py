@@ -12,7 +12,13 @@ import numpy as np
 from h5py import h5d, h5g, h5i, h5o, h5p, h5s, h5t
 
 from memdata.formats import references, strings, tagged
-from memdata.formats.hdf5_attributes import Attribute, encoded, needs_dense, write_attribute
+from memdata.formats.hdf5_attributes import (
+    Attribute,
+    encoded,
+    needs_dense,
+    write_attribute,
+    write_late,
+)
 from memdata.formats.hdf5_chunks import Packer
 from memdata.formats.hdf5_copy import chunk_copier, whole_copier
 from memdata.formats.hdf5_creation import dataspace, set_creation, wanted_filters
@@ -445,9 +451,8 @@ class HDF5Target:
     def _write_attributes(self, place: Any, attributes: list[Attribute], replace: bool) -> None:
         for attribute in attributes:
             if attribute.late:
-                self._late.append((place, attribute))
-            else:
-                write_attribute(place, attribute, replace)
+                self._late.append((place, attribute))  # its place among the others is kept
+            write_attribute(place, attribute, replace)
 
     # Moving
 
@@ -507,7 +512,7 @@ class HDF5Target:
         for place, attribute in self._late:
             assert attribute.array is not None
             data = references.to_file(attribute.array, self.file, self.prefix)
-            write_attribute(place, attribute._replace(array=data), replace=True)
+            write_late(place, attribute._replace(array=data))
 
 
 _KINDS = {h5i.GROUP: "group", h5i.DATASET: "dataset"}
