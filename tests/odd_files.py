@@ -82,6 +82,8 @@ def creation_properties(file: Any) -> None:
     make("fill big", (BIG,), "f8", fillvalue=3.25)[5:10] = 1
     make("resizable", data=x, maxshape=(None,))
     make("wide chunks", data=x[:5], maxshape=(None,), chunks=(100,))
+    for chunk in (42, 40, 41):
+        make(f"chunks of {chunk}", data=x[:40], maxshape=(None,), chunks=(chunk,))
     make("bounded", data=x.reshape(10, 100), maxshape=(20, 100), chunks=(5, 50))
     make("empty", (0, 3), "f8", maxshape=(None, 3), chunks=(16, 3))
     make("gzip shuffle", data=x, chunks=(100,), compression="gzip", shuffle=True)

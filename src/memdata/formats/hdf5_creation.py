@@ -72,9 +72,10 @@ class CreationReader:
         """
         if self._plist is not None and self._dtype is dtype and self._plist == plist:
             return self._found
-        self._plist, self._dtype = plist, dtype
-        self._found = _read(plist, dtype)
-        return self._found
+        found = _read(plist, dtype)
+        if found[0].chunks is None:  # HDF5 takes different chunks for equal
+            self._plist, self._dtype, self._found = plist, dtype, found
+        return found
 
 
 def _read(plist: Any, dtype: Dtype) -> tuple[Filters, Mapping[str, Any], Pipeline]:
