@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from memdata import MemGroup
-from memdata.formats import hdf5_chunks, hdf5_tiles, regions
+from memdata.formats import hdf5_chunks, hdf5_tiles, regions, selections
 
 
 @contextlib.contextmanager
@@ -23,6 +23,7 @@ def small_tiles(nbytes):
         mock.patch.object(hdf5_chunks, "BATCH", 1),
         mock.patch.object(hdf5_tiles, "_DENSE", nbytes),
         mock.patch.object(hdf5_tiles, "_SPARSE", nbytes),
+        mock.patch.object(selections, "_LARGE", nbytes),
         mock.patch.dict("os.environ", {"MEMDATA_THREADS": "2"}),
     ):
         yield
@@ -76,10 +77,10 @@ def for_numpy(index):
     dtype=st.sampled_from(["i4", ">f8", "i2,(2,)f4"]),
     layout=st.sampled_from(["plain", "chunks", "gzip", "lzf"]),
     tile=st.sampled_from([1, 16, 100]),
-    cheap=st.sampled_from([1, 10**9]),
+    point=st.sampled_from([0, 16, 10**9]),
     data=st.data(),
 )
-def test_a_selection_is_numpys(tmp_path_factory, shape, dtype, layout, tile, cheap, data):
+def test_a_selection_is_numpys(tmp_path_factory, shape, dtype, layout, tile, point, data):
     array = np.zeros(shape, dtype)
     content = array.reshape(-1).view("u1")
     content[:] = np.random.default_rng(0).integers(0, 99, content.size)
@@ -98,8 +99,8 @@ def test_a_selection_is_numpys(tmp_path_factory, shape, dtype, layout, tile, che
         with pytest.raises(ValueError, match="/x"):
             MemGroup.from_hdf5(path, selections={"x": index})
         return
-    # A mask becomes a list of points where that is cheap, else all is read.
-    with small_tiles(tile), mock.patch.object(regions, "_POINT", 1 / cheap):
+    # A mask over several axes becomes a list of points, or stays one.
+    with small_tiles(tile), mock.patch.object(regions, "_POINT", point):
         found = MemGroup.from_hdf5(path, selections={"x": index})["x"]
     assert found.shape == np.shape(expected)
     assert found.dtype == array.dtype
@@ -109,19 +110,23 @@ def test_a_selection_is_numpys(tmp_path_factory, shape, dtype, layout, tile, che
 @given(
     shape=hnp.array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=8),
     tile=st.tuples(*[st.integers(1, 9)] * 3),
+    point=st.sampled_from([0, 10**9]),
     data=st.data(),
 )
-def test_tiles_hold_each_selected_element_once(shape, tile, data):
+def test_tiles_hold_each_selected_element_once(shape, tile, point, data):
     array = np.arange(np.prod(shape)).reshape(shape)
     index = for_numpy(data.draw(indexes(shape)))
     try:
         expected = array[index]
     except IndexError:
         return
-    region = regions.region_of(index if isinstance(index, tuple) else (index,), shape)
+    with mock.patch.object(regions, "_POINT", point):
+        region = regions.region_of(index if isinstance(index, tuple) else (index,), shape)
     if region is None:
         return
     assert region.shape == expected.shape
+    if not region.fits(tile, shape):
+        return
     out = np.full(region.shape, -1)
     if not out.size:
         assert not list(regions.tiles(region, tile, shape))
@@ -130,7 +135,9 @@ def test_tiles_hold_each_selected_element_once(shape, tile, data):
     places = set()
     for part in regions.tiles(region, tile[: len(shape)], shape):
         lengths = zip(part.place, tile, strict=False)
-        content = array[tuple(slice(at * step, (at + 1) * step) for at, step in lengths)]
+        there = array[tuple(slice(at * step, (at + 1) * step) for at, step in lengths)]
+        content = np.full(tile[: len(shape)], -2)
+        content[tuple(slice(length) for length in there.shape)] = there
         order = (*region.points, *region.ranges)
         assert np.all(view[part.target] == -1)
         view[part.target] = content.transpose(order)[part.source]

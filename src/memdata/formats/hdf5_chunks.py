@@ -51,9 +51,9 @@ class Packed(NamedTuple):
 #: Chunks smaller than this (bytes) are left to HDF5: it has less to do for each.
 SMALLEST = 1 << 14
 
-#: What one thread packs or unpacks at a time (bytes), if there are so many small chunks: less, and
-#: passing it on takes as long as doing it.
-BATCH = 1 << 19
+#: What one thread packs or unpacks at a time (bytes), if chunks are smaller: less, and passing it
+#: on takes as long as doing it; and two threads would touch the same fresh huge page of memory.
+BATCH = 1 << 21
 
 
 class Packer:

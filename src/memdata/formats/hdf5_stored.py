@@ -76,10 +76,12 @@ class StoredHDF5:
         """Rows of about 16 MiB, whole chunks."""
         if not self.shape or not self.shape[0]:
             return 1
-        if self._selection is not None and (
-            self._selection.region is not None or not _by_rows(self._selection)
-        ):
-            return self.shape[0]
+        selection = self._selection
+        if selection is not None:
+            region = selection.region
+            box = self.chunks is None and region is not None and region.is_box()
+            if not box or not _by_rows(selection):
+                return self.shape[0]
         row = self.dtype.itemsize * math.prod(self.shape[1:])
         chunks = self.chunks
         if chunks is not None:  # arrays in an array are not cut
@@ -130,8 +132,10 @@ class StoredHDF5:
                 found = ChunkedTiles.of(self._dataset, self._known.dtype, descriptor)
                 self._tiles = (found,)
             return self._tiles[0]
-        extent = None if region is None else self._extent()
-        if extent is None or region is None:
+        if region is None or region.is_box():
+            return None  # one read of HDF5
+        extent = self._extent()
+        if extent is None:
             return None
         return PlainTiles(self._space_shape, self._known.dtype, *extent, region)
 
@@ -193,25 +197,25 @@ class StoredHDF5:
     def _read_tiles(self, start: int, stop: int, out: Array) -> bool:
         """Read past HDF5, tile by tile; False where that cannot be."""
         selection = self._selection
+        if not self._space_shape:
+            return False
         if selection is None:
-            if self.chunks is None or not self._space_shape:
+            if self.chunks is None:
                 return False
             region: Region | None = whole_region(self._space_shape, start, stop)
         else:
             region = selection.region
-        everything = region is None
-        if everything:
-            region = whole_region(self._space_shape, 0, self._space_shape[0])
-        tiles = self._tiles_for(region)
-        if tiles is None or region is None:
+        everything = whole_region(self._space_shape, 0, self._space_shape[0])
+        tiles = self._tiles_for(everything if region is None else region)
+        if tiles is None:
             return False
-        if not everything:
+        if region is not None and region.fits(tiles.tile, self._space_shape):
             tiles.read(region, out)
             return True
         assert selection is not None
         base, inner = self._known.dtype.subdtype or (self._known.dtype, ())
         cover = np.empty(self._space_shape + inner, base)
-        tiles.read(region, cover)
+        tiles.read(everything, cover)
         out[...] = cover[selection.index]
         return True
 

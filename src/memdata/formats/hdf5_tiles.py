@@ -317,8 +317,9 @@ class PlainTiles(_Tiles):
     def __init__(
         self, shape: Shape, dtype: np.dtype[Any], descriptor: int, offset: int, region: Region
     ) -> None:
-        dense = math.prod(region.shape) * 8 > math.prod(shape)
-        tile = _run_of(shape, dtype.itemsize, _DENSE if dense else _SPARSE)
+        tile = _run_of(shape, dtype.itemsize, _SPARSE)
+        if _touched(region, tile, shape) > 0.25:
+            tile = _run_of(shape, dtype.itemsize, _DENSE)
         super().__init__(shape, tile, dtype, 1)
         self._descriptor = descriptor
         self._offset = offset
@@ -330,10 +331,19 @@ class PlainTiles(_Tiles):
 
     def _read_tile(self, tile: Tile, found: Any, view: Array, order: Shape) -> None:
         del found
-        axes = order or range(len(self.shape))
+        axes = order or tuple(range(len(self.shape)))
         first = last = 0
         selected = 1
-        for axis, part in zip(axes, tile.source, strict=True):
+        source = tile.source
+        wide = len(axes) - len(source)
+        if wide:  # a mask over several axes: all of the tile, as far as there is any
+            ends = [
+                min(step, length - at * step)
+                for at, step, length in zip(tile.place, self.tile, self.shape, strict=True)
+            ]
+            source = (*(slice(0, ends[axis]) for axis in axes[: wide + 1]), *source[1:])
+            selected = 0
+        for axis, part in zip(axes, source, strict=True):
             low, high, count = _bounds(part)
             first += low * self._inside[axis]
             last += high * self._inside[axis]
@@ -365,6 +375,18 @@ def _run_of(shape: Shape, itemsize: int, nbytes: int) -> Shape:
             break
         itemsize *= max(1, shape[axis])
     return tuple(tile)
+
+
+def _touched(region: Region, tile: Shape, shape: Shape) -> float:
+    """About which part of the tiles has something selected."""
+    part = 1.0
+    for axis, wanted in region.ranges.items():
+        if wanted:
+            across = abs(wanted[-1] - wanted[0]) // tile[axis] + 1
+            part *= min(len(wanted), across) / -(-shape[axis] // tile[axis])
+    for axis in region.points:
+        part *= min(1.0, math.prod(region.spread) / -(-shape[axis] // tile[axis]))
+    return part
 
 
 def _bounds(part: Any) -> tuple[int, int, int]:

@@ -33,8 +33,8 @@ class Region(NamedTuple):
     ranges : dict of int to range
         By axis; those of `points` are not among them.
     points : dict of int to ndarray
-        By axis, all of the same length: places, 0 or more, point by point. A mask over one axis
-        stays a mask.
+        By axis, all of the same length: places, 0 or more, point by point. Masks that select much
+        stay masks; one over several axes is at the first of them, and stands for the others too.
     place : int
         The axis of the result at which the points are; 0 where there are none.
     spread : tuple of int
@@ -48,6 +48,21 @@ class Region(NamedTuple):
     place: int
     spread: Shape
     shape: Shape
+
+    def is_box(self) -> bool:
+        """Whether nothing lies between the selected elements along any axis."""
+        return not self.points and all(part.step == 1 for part in self.ranges.values())
+
+    def fits(self, tile: Sequence[int], shape: Shape) -> bool:
+        """Whether what is selected of each tile lies together in the result.
+
+        So it does but for masks over several axes, of which the tiles cut more than one.
+        """
+        mask = next(iter(self.points.values()), None)
+        if mask is None or mask.dtype != np.bool_ or mask.ndim < 2:
+            return True
+        cut = [axis for axis in self.points if tile[axis] < shape[axis]]
+        return not cut or all(tile[axis] == 1 for axis in self.points if axis < cut[-1])
 
     def canonical(self, out: Array) -> Array:
         """A view of the result: first the points, if any, then each range, then what is inside.
@@ -153,6 +168,8 @@ def _point_parts(points: dict[int, Array], tile: Sequence[int], shape: Shape) ->
     first = points[axes[0]]
     if not first.size:
         return iter(())
+    if first.ndim > 1:
+        return _wide_mask_parts(first, [tile[axis] for axis in axes])
     if len(axes) > 1:
         return _joint_parts(points, tile, shape)
     if first.dtype == np.bool_:
@@ -173,6 +190,24 @@ def _mask_parts(mask: Array, tile: int) -> Iterator[_Points]:
         if isinstance(source, np.ndarray) and source.dtype == np.bool_ and source.size < tile:
             source = np.flatnonzero(source)  # the tile in memory may be longer than the axis
         yield _Points((number,), (source,), slice(done, done + count))
+        done += count
+
+
+def _wide_mask_parts(mask: Array, tile: Sequence[int]) -> Iterator[_Points]:
+    """A mask over several axes; what is selected of a tile lies together in the result."""
+    done = 0
+    counts = (range(-(-length // step)) for length, step in zip(mask.shape, tile, strict=True))
+    for numbers in itertools.product(*counts):
+        corner = zip(numbers, tile, strict=True)
+        local = mask[tuple(slice(at * step, (at + 1) * step) for at, step in corner)]
+        count = int(np.count_nonzero(local))
+        if not count:
+            continue
+        if local.shape != tuple(tile):  # the tile in memory is longer than the axis
+            padded = np.zeros(tile, np.bool_)
+            padded[tuple(slice(length) for length in local.shape)] = local
+            local = padded
+        yield _Points(numbers, (local,), slice(done, done + count))
         done += count
 
 
@@ -275,8 +310,8 @@ def region_of(parts: Sequence[Any], shape: Shape) -> Region | None:
     Returns
     -------
     Region or None
-        None for what has no such form (an index of True, say), and for masks over several axes
-        that select so much that a list of their points would be larger than the data.
+        None for what has no such form: an index of True, or masks over several axes that go
+        together with other lists and select too much to become lists as well.
 
     Examples
     --------
@@ -304,7 +339,10 @@ def region_of(parts: Sequence[Any], shape: Shape) -> Region | None:
             joint.append(number)
     if not arrays:
         return Region(ranges, {}, 0, (), tuple(before + after))
-    spread, points = _points_of(arrays, shape)
+    found = _points_of(arrays, shape)
+    if found is None:
+        return None
+    spread, points = found
     adjacent = joint[-1] - joint[0] == len(joint) - 1
     place = len(before) if adjacent else 0
     lengths = before + after
@@ -349,7 +387,7 @@ def _array_entries(part: Array, axis: int) -> list[tuple[int, Any]] | None:
     if part.dtype != np.bool_ or part.ndim == 1:
         return [(axis, part)]
     if np.count_nonzero(part) * _POINT > part.size:
-        return None
+        return [(axis + more, part) for more in range(part.ndim)]
     return [(axis + more, places) for more, places in enumerate(np.nonzero(part))]
 
 
@@ -357,12 +395,14 @@ def _array_entries(part: Array, axis: int) -> list[tuple[int, Any]] | None:
 _POINT = 16
 
 
-def _points_of(arrays: dict[int, Array], shape: Shape) -> tuple[Shape, dict[int, Array]]:
+def _points_of(arrays: dict[int, Array], shape: Shape) -> tuple[Shape, dict[int, Array]] | None:
     """Places, 0 or more, all of one length, and the shape they have in the result."""
-    if len(arrays) == 1:
-        ((axis, part),) = arrays.items()
-        if part.dtype == np.bool_:
-            return (int(np.count_nonzero(part)),), {axis: part}
+    first = next(iter(arrays.values()))
+    alone = all(part is first for part in arrays.values()) and first.ndim == len(arrays)
+    if alone and first.dtype == np.bool_:
+        return (int(np.count_nonzero(first)),), arrays
+    if any(part.dtype == np.bool_ and part.ndim > 1 for part in arrays.values()):
+        return None
     flat = {
         axis: np.flatnonzero(part) if part.dtype == np.bool_ else part
         for axis, part in arrays.items()

@@ -137,13 +137,19 @@ def resolve(
     if any(isinstance(part, str | bytes) or part is None for part in parts):
         raise ValueError(f"{what}: field names and newaxis are not selections")
     parts = tuple(_as_index(part) for part in parts)
-    try:
-        # NumPy itself says whether it fits and what comes out; the array takes one byte.
-        probe = np.broadcast_to(np.zeros((), np.bool_), shape)[parts]
-    except (IndexError, TypeError, ValueError) as error:
-        raise ValueError(f"{what} the shape {shape}: {error}") from None
-    result_shape = np.shape(probe)
-    region = region_of(parts, shape)
+    region = None
+    if _is_large_mask(parts, shape):
+        region = region_of(parts, shape)
+    if region is not None:
+        result_shape = region.shape
+    else:
+        try:
+            # NumPy itself says whether it fits and what comes out; the array takes one byte.
+            probe = np.broadcast_to(np.zeros((), np.bool_), shape)[parts]
+        except (IndexError, TypeError, ValueError) as error:
+            raise ValueError(f"{what} the shape {shape}: {error}") from None
+        result_shape = np.shape(probe)
+        region = region_of(parts, shape)
     full = _one_per_axis(parts, shape)
     if full is None:  # a mask over several axes and the like
         runs = tuple([Run(0, 1, length)] for length in shape)
@@ -172,6 +178,28 @@ def resolve(
         rest.insert(dots[0], Ellipsis)
     left = None if same else tuple(rest)
     return Selection(result_shape, parts, tuple(runs_list), cover, left, region)
+
+
+#: Elements of a mask from which on NumPy is not asked whether it fits: the answer takes as long as
+#: using the mask.
+_LARGE = 1 << 16
+
+
+def _is_large_mask(parts: tuple[Any, ...], shape: Shape) -> bool:
+    """Whether an index is one large mask that fits, and slices."""
+    masks = [place for place, part in enumerate(parts) if not isinstance(part, slice)]
+    masks = [place for place in masks if parts[place] is not Ellipsis]
+    if len(masks) != 1:
+        return False
+    place, mask = masks[0], parts[masks[0]]
+    if not isinstance(mask, np.ndarray) or mask.dtype != np.bool_ or mask.size < _LARGE:
+        return False
+    dots = [at for at, part in enumerate(parts) if part is Ellipsis]
+    left = len(shape) - mask.ndim - (len(parts) - 1 - len(dots))
+    if left < 0 or len(dots) > 1:
+        return False
+    axis = place - 1 + left if dots and dots[0] < place else place
+    return bool(mask.shape == shape[axis : axis + mask.ndim])
 
 
 def followed_axis(index: Any, shape: Shape, axis: int, path: str) -> int | None:
