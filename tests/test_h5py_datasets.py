@@ -200,6 +200,23 @@ class TestReading:
         assert d[np.array([True, False, True])].tolist() == [[0, 1, 2, 3], [8, 9, 10, 11]]
         assert d[...].shape == d[()].shape == (3, 4)
 
+    @pytest.mark.parametrize("index", ["nothing", (0, 0, 0), np.array([True]), 3.5], ids=repr)
+    def test_an_index_that_fits_nothing(self, h5: Any, index: Any) -> None:
+        d = h5.create_dataset("x", data=np.arange(6).reshape(2, 3))
+        with pytest.raises((TypeError, ValueError)):
+            d[index]
+        with pytest.raises((TypeError, ValueError)):
+            d[...] = np.zeros(7)
+        if isinstance(d, memdata.MemDataset):
+            with pytest.raises(IndexError, match="/x: "):
+                d[index]
+
+    def test_a_scalar_has_nothing_to_index(self, h5: Any) -> None:
+        d = h5.create_dataset("x", data=1.5)
+        for index in (0, slice(None), [0]):
+            with pytest.raises(ValueError):
+                d[index]
+
     def test_a_null_dataspace(self, h5: Any) -> None:
         d = h5.create_dataset("x", data=h5py.Empty("f4"))
         assert (d.shape, d.dtype, d.maxshape) == (None, np.dtype("f4"), None)

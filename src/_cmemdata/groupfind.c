@@ -26,7 +26,8 @@ group_top(module_state *state, Group *self)
 {
     PyObject *root = self->object.root;
     if (root == NULL) {
-        PyErr_Format(PyExc_ValueError, "this %.200s has no tree: its __init__ was not called",
+        PyErr_Format(PyExc_ValueError,
+                     "this %.200s has no tree: it was closed, or its __init__ not called",
                      Py_TYPE(self)->tp_name);
         return NULL;
     }

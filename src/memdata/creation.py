@@ -142,6 +142,8 @@ def _fill_value(value: Any, dtype: np.dtype[Any], path: str) -> Any:
     try:
         if dtype.hasobject and dtype.names is None:
             return value
+        if dtype.names is not None and not isinstance(value, tuple | np.void | np.ndarray):
+            raise ValueError("a structure needs a tuple")
         return np.asarray(value).astype(dtype)[()]
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path}: the fill value {value!r} is no {dtype}: {error}") from None

@@ -474,8 +474,31 @@ def _ragged(value: Any, base: np.dtype[Any]) -> Array:
 # ---- indexes that NumPy does not know ------------------------------------------------------------
 
 
+class IndexRefusedError(IndexError, TypeError, ValueError):
+    """An index that neither NumPy nor h5py takes: an error of each kind that either raises."""
+
+
+class ValueRefusedError(ValueError, TypeError):
+    """A value that does not fit its place; NumPy's ValueError, and h5py's TypeError."""
+
+
+def _refuse(self: Any, index: Any, *value: Any) -> Any:
+    """NumPy's error once more, in a kind that h5py's users catch too."""
+    try:
+        if value:
+            self.data[index] = value[0]
+            return None
+        return self.data[index]
+    except IndexError as error:
+        raise IndexRefusedError(f"{self.name}: {error}") from None
+    except ValueError as error:
+        if not value:
+            raise
+        raise ValueRefusedError(f"{self.name}: {error}") from None
+
+
 def _other_index(self: Any, index: Any, *value: Any) -> Any:
-    """What h5py means by an index that NumPy refused, or NotImplemented."""
+    """What h5py means by an index that NumPy refused."""
     parts = index if isinstance(index, tuple) else (index,)
     if any(_is_block_slice(part) for part in parts):
         where: Any = np.ix_(*_block_axes(parts, self.shape))
@@ -488,7 +511,7 @@ def _other_index(self: Any, index: Any, *value: Any) -> Any:
             np.asarray(part) if isinstance(part, _cmemdata.MemDataset) else part for part in parts
         )
     else:
-        return NotImplemented
+        return _refuse(self, index, *value)
     if not value:
         return self.data[where]
     self.data[where] = value[0]
@@ -522,7 +545,7 @@ def _by_names(self: Any, parts: tuple[Any, ...], *value: Any) -> Any:
     where = tuple(part for part in parts if not isinstance(part, str))
     data = self.data
     if not set(names) <= set(data.dtype.names or ()):
-        return NotImplemented
+        return _refuse(self, parts if len(parts) > 1 else parts[0], *value)
     dtype = _fields_type(data.dtype, names)
     if not value:
         part = data[where]

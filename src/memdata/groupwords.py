@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from memdata import _cmemdata, links
+from memdata import _cmemdata, creation, links
 
 __all__ = ["GroupWords", "copy_into"]
 
@@ -118,8 +118,9 @@ class GroupWords:
             kept = {"fillvalue": getattr(other, "fillvalue", None)}
             if getattr(other, "maxshape", other.shape) != other.shape:
                 kept["maxshape"] = other.maxshape
-        for key, value in kept.items():
-            kw.setdefault(key, value)
+        for key in creation.KEPT:
+            if key in kept:
+                kw.setdefault(key, kept[key])
         return self.create_dataset(name, **kw)
 
     def create_virtual_dataset(self, name: str, layout: Any, fillvalue: Any = None) -> Any:
