@@ -205,7 +205,8 @@ common_get_comm(PyObject *Py_UNUSED(self), void *Py_UNUSED(closure))
 
 /* ---- for NumPy ---- */
 
-/* `__array__` is the array's own: one call less between np.asarray and the data. */
+/* `__array__` is the array's own: one call less between np.asarray and the data. There is neither a buffer nor
+   `__array_interface__`: NumPy asks for those first, which is slower and loses the type's metadata. */
 static PyObject *
 common_get_dunder_array(PyObject *self, void *Py_UNUSED(closure))
 {
@@ -218,16 +219,6 @@ common_get_dunder_array(PyObject *self, void *Py_UNUSED(closure))
         body->as_array = PyObject_GetAttr((PyObject *)array, state_of(self)->str___array__);
     }
     return Py_XNewRef(body->as_array);
-}
-
-/* The other way for arrays of any library: shape, address and type. */
-static PyObject *
-common_get_array_interface(PyObject *self, void *Py_UNUSED(closure))
-{
-    PyArrayObject *array = common_array(self);
-    return array != NULL
-               ? PyObject_GetAttr((PyObject *)array, state_of(self)->str___array_interface__)
-               : NULL;
 }
 
 PyDoc_STRVAR(set_data_doc,
@@ -384,8 +375,6 @@ static PyGetSetDef common_getset[] = {
     {"nbytes", common_get_nbytes, NULL, "Bytes of the elements.", NULL},
     {"__array__", common_get_dunder_array, NULL,
      "For NumPy: the data as an ndarray, not copied unless asked.", NULL},
-    {"__array_interface__", common_get_array_interface, NULL,
-     "For other array libraries: where the data are.", NULL},
     {"common", common_get_constant, NULL, "True: the same on every rank.", "yes"},
     {"distributed", common_get_constant, NULL, "False: the same on every rank.", NULL},
     {"comm", common_get_comm, NULL, "None: no communicator.", NULL},

@@ -17,7 +17,6 @@ typedef struct {
 /* Names that C looks up: interned once. */
 #define MEMDATA_NAMES(X)                                                                           \
     X(__array__)                                                                                   \
-    X(__array_interface__)                                                                         \
     X(_dereference)                                                                                \
     X(_assign)                                                                                     \
     X(_at)                                                                                         \

@@ -491,9 +491,15 @@ class _BaseGroup(GroupWords, _cmemdata._BaseGroup):
 
 def _is_more(dtype: Any, chunks: Any, compression: Any, options: Any) -> bool:
     """Whether something is said in a way that needs more than a look: the ordinary takes none."""
-    if chunks is not None and chunks.__class__ is bool:
+    if chunks.__class__ is bool:
         return True
-    if compression is not None or options is not None:
+    if compression is None:
+        more = options is not None
+    elif isinstance(compression, str):
+        more = options is not None and compression in ("gzip", "lzf")
+    else:
+        more = compression.__class__ is not int or compression < 10
+    if more:
         return True
     if isinstance(dtype, np.dtype):
         return dtype.hasobject
