@@ -78,6 +78,8 @@ def creation_properties(file: Any) -> None:
     make("fill text", (2,), h5py.string_dtype(), fillvalue="none")
     make("fill bytes", (2,), "S6", fillvalue=b"none")
     make("fill record", (2,), [("a", "i4"), ("b", "f8")], fillvalue=np.array((1, 2.5), "i4,f8"))
+    make("fill enum", (2,), h5py.enum_dtype({"A": 0, "B": 5}, "i1"), fillvalue=5)
+    make("fill bool", (2,), "?", fillvalue=True)
     make("fill zero", (2,), "i4", fillvalue=0)
     make("fill big", (BIG,), "f8", fillvalue=3.25)[5:10] = 1
     make("resizable", data=x, maxshape=(None,))

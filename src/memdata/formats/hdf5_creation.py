@@ -105,7 +105,7 @@ def _read(plist: Any, dtype: Dtype) -> tuple[Filters, Mapping[str, Any], Pipelin
 
 def _fill_value(plist: Any, dtype: Dtype) -> Any:
     """The fill value, of h5py's type; None where h5py cannot tell it."""
-    if dtype.subdtype is not None:
+    if dtype.subdtype is not None or not _can_fill(dtype):
         return None
     value = np.zeros(1, dtype)
     try:
@@ -163,7 +163,7 @@ def set_creation(
             set_filters(plist, filters, shape, dtype, maximum)
     if not creation:
         return
-    if "fillvalue" in creation:
+    if "fillvalue" in creation and _can_fill(dtype):
         _set_fill_value(plist, creation["fillvalue"], dtype)
     if creation.get("fill_time") in _FILL_TIME_CODES:
         plist.set_fill_time(_FILL_TIME_CODES[creation["fill_time"]])
@@ -183,6 +183,11 @@ def _same_words(pipeline: Pipeline, filters: Filters) -> bool:
 
 def _tuple(options: Any) -> Any:
     return tuple(options) if isinstance(options, list) else options
+
+
+def _can_fill(dtype: Dtype) -> bool:
+    """Whether h5py can write fill values of a type: none with objects but text."""
+    return not dtype.hasobject or h5t.check_string_dtype(dtype) is not None
 
 
 def _set_fill_value(plist: Any, value: Any, dtype: Dtype) -> None:
