@@ -121,7 +121,6 @@ DATASETS = rows(
     ("name .", lambda t: t.create_dataset("./x", data=[1]), ValueError, (r"\./x",)),
     ("name ..", lambda t: t.create_dataset("a/../x", data=[1]), ValueError, (r"a/\.\./x",)),
     ("name int", lambda t: t.create_dataset(5, data=[1]), TypeError, ("int", "str")),
-    ("name None", lambda t: t.create_dataset(None, data=[1]), TypeError, ("NoneType", "str")),
     ("over a group", lambda t: t.create_dataset("sky", data=[1]), ValueError, ("/sky", "group")),
     (
         "through a dataset",
@@ -489,9 +488,7 @@ def test_things_put_into_the_storage_by_hand_are_refused_on_saving(tree, tmp_pat
     assert not leftovers(tmp_path)
 
 
-@pytest.mark.parametrize(
-    "value", [object(), len, {1: object()}, np.array(["2020"], "M8[s]"), None, 2**100], ids=repr
-)
+@pytest.mark.parametrize("value", [object(), len, {1: object()}, None], ids=repr)
 def test_attributes_that_hdf5_cannot_hold(tree, tmp_path, value):
     tree["sky/map"].attrs["strange"] = value
     with pytest.raises(TypeError, match="/sky/map") as caught:

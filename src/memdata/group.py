@@ -181,7 +181,7 @@ class _BaseGroup(GroupWords, _cmemdata._BaseGroup):
         >>> a
         array([5., 0., 0.])
         """
-        if kw or not name or _is_more(dtype, chunks, compression, compression_opts):
+        if kw or name is None or _is_more(dtype, chunks, compression, compression_opts):
             return self._create_with(
                 kw,
                 name,
@@ -200,10 +200,17 @@ class _BaseGroup(GroupWords, _cmemdata._BaseGroup):
         except MemoryError:
             if data is not None or shape is None:
                 raise
-            data = creation.reserved(shape, dtype)
+            data = self._reserved(name, shape, dtype)
             return self._create_common(
                 name, None, None, data, chunks, compression, compression_opts
             )
+
+    def _reserved(self, name: str, shape: Any, dtype: Any) -> Any:
+        """Memory for more than there is, which costs some only where it is written."""
+        try:
+            return creation.reserved(shape, dtype)
+        except (MemoryError, OSError) as error:
+            raise MemoryError(f"cannot create {self._absolute(name)}: {error}") from None
 
     def _create_with(
         self,
@@ -239,7 +246,7 @@ class _BaseGroup(GroupWords, _cmemdata._BaseGroup):
             if data is not None or shape is None:
                 raise
             made = apart._create_common(
-                path, None, None, creation.reserved(shape, dtype), None, compression, options
+                path, None, None, self._reserved(path, shape, dtype), None, compression, options
             )
         creation.attach(made, kept, chunks, path)
         if data is None:
