@@ -434,7 +434,7 @@ class MemDiskGroup(_BaseGroup):
         self._data.create_group(path[1:], **kw)
         return self[path]  # type: ignore[no-any-return]
 
-    def create_dataset(self, name: str, *args: Any, **kw: Any) -> Any:
+    def create_dataset(self, name: str | None, *args: Any, **kw: Any) -> Any:
         """Make a dataset, with the parents that are missing.
 
         Parameters
@@ -457,6 +457,8 @@ class MemDiskGroup(_BaseGroup):
         """
         if not self.ondisk:
             return super().create_dataset(name, *args, **kw)
+        if name is None:
+            raise TypeError("a dataset in a file needs a name")
         path = self._new_path(name, is_group=False)
         if kw.pop("distributed", False) or kw.pop("distributed_axis", None) is not None:
             raise RuntimeError(f"{path} cannot be distributed: it is in a file")

@@ -115,7 +115,7 @@ class _BaseGroup(GroupWords, _cmemdata._BaseGroup):
 
     def create_dataset(
         self,
-        name: str,
+        name: str | None,
         shape: Any = None,
         dtype: DTypeLike | None = None,
         data: ArrayLike | Any = None,
