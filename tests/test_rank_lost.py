@@ -33,7 +33,9 @@ PROGRAM = textwrap.dedent(
 
     import numpy as np
     from mpi4py import MPI
-    from memdata import messages, moving, sharing
+    from memdata.ranks import sharing
+    from memdata.ranks import messages
+    from memdata.ranks import moving
     from memdata.mpiarray import MPIArray
 
     comm = MPI.COMM_WORLD
@@ -112,7 +114,7 @@ WAITING = textwrap.dedent(
     import os, signal, sys, threading, time
     from pathlib import Path
     from mpi4py import MPI
-    from memdata.collective import agree
+    from memdata.ranks.collective import agree
 
     done = Path(sys.argv[1], "done")
     signal.signal(signal.SIGINT, signal.default_int_handler)

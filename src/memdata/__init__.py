@@ -17,8 +17,6 @@ array([3., 4., 5.])
 from memdata import (
     _io,  # noqa: F401 - programs reach it as memdata._io
     _memh5,  # noqa: F401 - likewise
-    attrswords,  # noqa: F401 - adds methods to the native types
-    datasetwords,  # noqa: F401 - likewise
     fileformats,
     mpiarray,
 )
@@ -37,6 +35,8 @@ from memdata.copying import copyattrs, deep_group_copy, get_file, is_group
 from memdata.diskgroup import MemDiskGroup
 from memdata.file import File
 from memdata.group import MemGroup, _BaseGroup, _StorageRoot
+from memdata.h5api import attributes as _attributes  # noqa: F401 - adds methods to native types
+from memdata.h5api import datasets as _datasets  # noqa: F401 - likewise
 from memdata.links import NamedType
 from memdata.locking import lock_file
 from memdata.trust import trust

@@ -441,9 +441,9 @@ def _cut_alike(x: Any, y: Any, ranks: Any) -> tuple[Any, Any]:
 
 
 def _redistributed(node: Any, axis: int, ranks: Any) -> Any:
-    from memdata import exchange
     from memdata.formats.tree import DatasetNode, Part
     from memdata.mpiarray import MPIArray
+    from memdata.ranks import exchange
 
     part = node.part
     array = MPIArray._from_local(

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from memdata import _cmemdata, creation, links
-from memdata.groupwords import GroupWords, copy_into
+from memdata import _cmemdata, links
+from memdata.h5api import creation
+from memdata.h5api.groups import GroupWords, copy_into
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike

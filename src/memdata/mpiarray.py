@@ -136,8 +136,9 @@ class MPIArray(_cmemdata._MPIArray):
         >>> MPIArray.wrap(np.zeros((2, 5)), axis=1).axis
         1
         """
-        from memdata import calls, mpitools
-        from memdata.collective import together
+        from memdata import mpitools
+        from memdata.ranks import calls
+        from memdata.ranks.collective import together
 
         comm = mpitools.world if comm is None else comm
         with together(comm, "MPIArray.wrap"):
@@ -376,14 +377,14 @@ class MPIArray(_cmemdata._MPIArray):
         MemoryError
             On all ranks: the result and the budget do not fit on one of them.
         """
-        from memdata import exchange
+        from memdata.ranks import exchange
 
         moved: Self = exchange.redistribute(self, axis, budget)
         return moved
 
     def gather(self, rank: int = 0) -> Array | None:
         """The whole array as an ndarray on one rank, None on the others. Collective."""
-        from memdata import exchange
+        from memdata.ranks import exchange
 
         return exchange.gather(self, rank)
 
@@ -397,7 +398,7 @@ class MPIArray(_cmemdata._MPIArray):
         array([[1., 1.],
                [1., 1.]])
         """
-        from memdata import exchange
+        from memdata.ranks import exchange
 
         return exchange.allgather(self)
 
@@ -414,7 +415,7 @@ class MPIArray(_cmemdata._MPIArray):
         ValueError
             On all ranks: the local shape is not ``(1,)`` on one of them.
         """
-        from memdata import exchange
+        from memdata.ranks import exchange
 
         return exchange.allreduce(self, op)
 
@@ -443,7 +444,7 @@ class MPIArray(_cmemdata._MPIArray):
         >>> print(ones((3, 2)).reduce_global("sum", axis=0))
         [3. 3.]
         """
-        from memdata import exchange
+        from memdata.ranks import exchange
 
         return exchange.reduce_global(self, operation, axis, keepdims, dtype)
 

@@ -60,7 +60,7 @@ def _world_unless(comm: Any) -> Any:
 
 def barrier(comm: Any = None) -> None:
     """Wait for all ranks of `comm` (default: all). Collective."""
-    from memdata.waiting import wait
+    from memdata.ranks.waiting import wait
 
     comm = _world_unless(comm)
     if comm is not None:
@@ -69,7 +69,7 @@ def barrier(comm: Any = None) -> None:
 
 def bcast(value: Any, root: int = 0, comm: Any = None) -> Any:
     """The `value` that rank `root` has, on all ranks. Collective; pickles."""
-    from memdata import calls
+    from memdata.ranks import calls
 
     comm = _world_unless(comm)
     return value if comm is None else calls.bcast(comm, value, "bcast", root)
@@ -77,7 +77,7 @@ def bcast(value: Any, root: int = 0, comm: Any = None) -> Any:
 
 def allreduce(value: Any, op: Any = None, comm: Any = None) -> Any:
     """The ranks' values put together with `op` (default: sum). Collective; pickles."""
-    from memdata import calls
+    from memdata.ranks import calls
 
     comm = _world_unless(comm)
     if comm is None:

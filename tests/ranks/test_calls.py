@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from memdata import calls
+from memdata.ranks import calls
 
 
 @pytest.fixture(params=[7, 64 << 20])

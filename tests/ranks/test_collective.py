@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from whole import size_and_rank
 
-from memdata.collective import CollectiveError, agree, check_communicator, together
 from memdata.mpiarray import AxisException
-from memdata.waiting import time_limit
+from memdata.ranks.collective import CollectiveError, agree, check_communicator, together
+from memdata.ranks.waiting import time_limit
 
 
 @pytest.fixture(params=["at once", "one by one"])

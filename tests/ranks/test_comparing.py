@@ -5,8 +5,8 @@ import pytest
 
 import memdata
 from memdata import MemGroup
-from memdata.collective import CollectiveError
 from memdata.mpiarray import MPIArray
+from memdata.ranks.collective import CollectiveError
 
 SHAPE = (7, 5, 3)
 

@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from whole import DTYPES, check, distribute, numbered, part, same, size_and_rank
 
-from memdata import exchange, memory, moving, private, reducing, sharing
-from memdata.blocks import pieces
-from memdata.collective import CollectiveError
+from memdata import memory
 from memdata.mpiarray import AxisException, MPIArray
+from memdata.ranks import exchange, moving, private, reducing, sharing
+from memdata.ranks.blocks import pieces
+from memdata.ranks.collective import CollectiveError
 
 LARGE = ["O", np.dtypes.StringDType(), "V5", "S0", "m8[us]"]
 

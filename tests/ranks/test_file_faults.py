@@ -11,8 +11,8 @@ import pytest
 from whole import distribute, numbered
 
 from memdata import MemGroup, locking
-from memdata.collective import CollectiveError
 from memdata.formats import hdf5_chunks, hdf5_read, hdf5_write, memory
+from memdata.ranks.collective import CollectiveError
 from memdata.transfer import load, mpio, parts, plain
 
 #: Steps that every rank takes, and those that rank 0 takes for all: (where, name).

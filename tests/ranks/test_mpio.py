@@ -15,8 +15,8 @@ import pytest
 from whole import check, distribute, numbered, same
 
 from memdata import MemDiskGroup, MemGroup
-from memdata.collective import CollectiveError
 from memdata.mpiarray import MPIArray
+from memdata.ranks.collective import CollectiveError
 from memdata.transfer import mpio
 
 parallel = pytest.mark.skipif(not h5py.get_config().mpi, reason="h5py was built without MPI")

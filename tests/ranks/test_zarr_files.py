@@ -13,8 +13,8 @@ from whole import check, distribute, numbered, same
 
 import memdata
 from memdata import MemDiskGroup, MemGroup, fileformats
-from memdata.collective import CollectiveError
 from memdata.mpiarray import AxisException, MPIArray
+from memdata.ranks.collective import CollectiveError
 from memdata.transfer import parts
 
 zarr = pytest.importorskip("zarr")

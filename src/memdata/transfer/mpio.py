@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from memdata.blocks import pieces
+from memdata.ranks.blocks import pieces
 
 if TYPE_CHECKING:
     from memdata.formats.tree import DatasetNode

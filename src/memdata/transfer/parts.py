@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from memdata import calls
+from memdata.ranks import calls
 from memdata.transfer.movers import PIECE
 from memdata.transfer.plain import part_of
 

@@ -250,8 +250,8 @@ def _write_exchanged(
     file: PartFile, node: DatasetNode, ranks: Ranks, bar: Progress, errors: Errors
 ) -> None:
     """Write the parts of all ranks, in whole rows. Collective."""
-    from memdata import exchange
     from memdata.mpiarray import MPIArray
+    from memdata.ranks import exchange
 
     part, _shape = part_of(node)
     array = node.array
@@ -273,8 +273,9 @@ def _read_exchanged(
     file: PartFile, node: DatasetNode, name: str, ranks: Ranks, bar: Progress
 ) -> None:
     """Read the parts of all ranks, in whole rows. Collective."""
-    from memdata import exchange, mpitools
+    from memdata import mpitools
     from memdata.mpiarray import MPIArray
+    from memdata.ranks import exchange
 
     array = node.array
     assert array is not None

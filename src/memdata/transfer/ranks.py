@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from memdata import calls, collective
 from memdata.formats.tree import (
     DatasetNode,
     GroupNode,
@@ -17,7 +16,8 @@ from memdata.formats.tree import (
     PointerNode,
     TypeNode,
 )
-from memdata.private import private
+from memdata.ranks import calls, collective
+from memdata.ranks.private import private
 
 if TYPE_CHECKING:
     from memdata.progress import ProgressLike
@@ -62,7 +62,7 @@ class Ranks:
         return private(self.comm, "beginning").comm
 
     def together(self, what: str) -> Any:
-        """A step that may fail on some ranks; then all raise. See `memdata.collective.together`."""
+        """A step that may fail on some ranks; then all raise. See `collective.together`."""
         return collective.together(self.comm, what)
 
     def share(self, value: Any) -> Any:

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from memdata import _cmemdata, creation
+from memdata import _cmemdata
+from memdata.h5api import creation
 
 __all__: list[str] = []
 
@@ -112,21 +113,21 @@ def regionref(self: Any) -> _Regions:
 
 def dims(self: Any) -> Any:
     """The axes: their labels and scales, ``dataset.dims[0].label = "time"``."""
-    from memdata.dims import Dimensions
+    from memdata.h5api.dims import Dimensions
 
     return Dimensions(self)
 
 
 def make_scale(self: Any, name: str = "") -> None:
     """Make the dataset a dimension scale, which axes of others can have; see `dims`."""
-    from memdata.dims import make_scale
+    from memdata.h5api.dims import make_scale
 
     make_scale(self, name)
 
 
 def is_scale(self: Any) -> bool:
     """Whether the dataset is a dimension scale."""
-    from memdata.dims import is_scale
+    from memdata.h5api.dims import is_scale
 
     return is_scale(self)
 

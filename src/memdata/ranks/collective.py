@@ -24,8 +24,9 @@ from typing import Any, Self, cast
 
 import numpy as np
 
-from memdata import interrupt, private
-from memdata.waiting import TAG, RankTimeoutError, name_ranks, time_limit, wait
+from memdata import interrupt
+from memdata.ranks import private
+from memdata.ranks.waiting import TAG, RankTimeoutError, name_ranks, time_limit, wait
 
 __all__ = [
     "CollectiveError",
@@ -70,7 +71,7 @@ def agree(comm: Any, what: str, *, error: type[Exception] = CollectiveError, **f
 
     Examples
     --------
-    >>> from memdata.collective import agree
+    >>> from memdata.ranks.collective import agree
     >>> agree(None, "redistribute /vis", axis=1, shape=(4, 5))
     """
     if comm is not None and check_communicator(comm).size > 1:
@@ -106,7 +107,7 @@ def together(comm: Any, what: str, *, error: type[Exception] = CollectiveError) 
 
     Examples
     --------
-    >>> from memdata.collective import together
+    >>> from memdata.ranks.collective import together
     >>> with together(None, "allocate") as step:
     ...     part = bytearray(10)
     ...     step.facts(kind="bytearray")

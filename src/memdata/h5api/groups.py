@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from memdata import _cmemdata, creation, links
+from memdata import _cmemdata, links
+from memdata.h5api import creation
 
 __all__ = ["GroupWords", "copy_into"]
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from memdata import calls
-from memdata.waiting import wait
+from memdata.ranks import calls
+from memdata.ranks.waiting import wait
 
 if TYPE_CHECKING:
-    from memdata.sharing import Staging
+    from memdata.ranks.sharing import Staging
 
 __all__ = ["Private", "forget", "link", "private"]
 
@@ -31,7 +31,7 @@ class Private:
     staging : Staging or None
         Memory that all ranks share; None where that is not possible, or nobody has asked yet.
     buffers
-        Buffers of `memdata.messages`.
+        Buffers of `memdata.ranks.messages`.
     broken : bool
         Whether messages may be under way that nobody will receive: never used or freed again.
     """

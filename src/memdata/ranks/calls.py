@@ -1,10 +1,10 @@
 """MPI's collective calls for Python objects and arrays, so that they can be waited for.
 
-Each is begun without blocking and waited for with `memdata.waiting.wait`: the time limit of
+Each is begun without blocking and waited for with `memdata.ranks.waiting.wait`: the time limit of
 ``MEMDATA_TIMEOUT`` and Ctrl-C end it. Objects are pickled. What travels is cut into pieces, so no
 length has to fit a C int.
 
-Where a rank may fail before such a call, the ranks agree first (`memdata.collective`).
+Where a rank may fail before such a call, the ranks agree first (`memdata.ranks.collective`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from memdata.waiting import TAG, wait
+from memdata.ranks.waiting import TAG, wait
 
 __all__ = ["Sending", "allgather", "bcast", "bcast_array", "gather", "receive_from", "scatter"]
 

@@ -1,8 +1,8 @@
 """What distributed arrays need of other ranks: redistributing, gathering, reducing.
 
 Everything here is collective. Each function first makes sure that all ranks call it, with arrays
-that are parts of one, and that there is memory for the result (`memdata.collective`); only then
-the elements move (`memdata.moving`).
+that are parts of one, and that there is memory for the result (`memdata.ranks.collective`); only
+then the elements move (`memdata.ranks.moving`).
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ from typing import Any, cast
 
 import numpy as np
 
-from memdata import calls, memory, moving, private
-from memdata.blocks import pieces
-from memdata.collective import together
+from memdata import memory
 from memdata.interrupt import deferred
+from memdata.ranks import calls, moving, private
+from memdata.ranks.blocks import pieces
+from memdata.ranks.collective import together
 
 __all__ = ["allgather", "allreduce", "gather", "redistribute", "reduce_global"]
 
@@ -192,8 +193,8 @@ def allreduce(array: Any, op: Any = None) -> Any:
 def reduce_global(
     array: Any, operation: str, axis: Any = None, keepdims: bool = False, dtype: Any = None
 ) -> Any:
-    """Reduce along any axes, the distributed one too. Collective; see `memdata.reducing`."""
-    from memdata import reducing
+    """Reduce along any axes, the distributed one too. Collective; see `memdata.ranks.reducing`."""
+    from memdata.ranks import reducing
 
     return reducing.reduce_global(array, operation, axis, keepdims, dtype)
 

@@ -29,10 +29,11 @@ from typing import Any
 
 import numpy as np
 
-from memdata import calls, interrupt
+from memdata import interrupt
 from memdata._cmemdata import copy_blocks, counter_post, counter_wait
-from memdata.blocks import Moves, as_block
-from memdata.waiting import RankTimeoutError, late, time_limit
+from memdata.ranks import calls
+from memdata.ranks.blocks import Moves, as_block
+from memdata.ranks.waiting import RankTimeoutError, late, time_limit
 
 __all__ = ["LEAST", "STAGING", "PeerStoppedError", "Staging", "make_staging", "move_shared"]
 
@@ -197,7 +198,7 @@ def _map(path: str, length: int) -> mmap.mmap | None:
 
 
 def move_shared(staging: Staging, moves: Moves, comm: Any, what: str) -> None:
-    """Move all blocks; see `memdata.moving.move`. Collective."""
+    """Move all blocks; see `memdata.ranks.moving.move`. Collective."""
     try:
         for piece in moves.pieces(staging.piece_bytes):
             _move_round(staging, moves, piece, comm, what)

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from memdata._cmemdata import copy_blocks
-from memdata.blocks import Moves, as_block
-from memdata.sharing import PeerStoppedError
-from memdata.waiting import TAG_DATA, TAG_STOP, RankTimeoutError, abandon, wait
+from memdata.ranks.blocks import Moves, as_block
+from memdata.ranks.sharing import PeerStoppedError
+from memdata.ranks.waiting import TAG_DATA, TAG_STOP, RankTimeoutError, abandon, wait
 
 if TYPE_CHECKING:
-    from memdata.private import Private
+    from memdata.ranks.private import Private
 
 __all__ = ["move_by_messages", "move_packed", "piece_bytes", "scratch_bytes"]
 
@@ -46,7 +46,7 @@ def piece_bytes(budget: int) -> int:
 
 
 def move_packed(comm: Any, moves: Moves, what: str) -> None:
-    """Move small blocks with one ``MPI_Alltoallv``; see `memdata.moving.move`. Collective."""
+    """Move small blocks with one ``MPI_Alltoallv``; see `memdata.ranks.moving.move`. Collective."""
     from mpi4py import MPI
 
     mine = comm.rank
@@ -82,7 +82,7 @@ def _starts(counts: list[int]) -> list[int]:
 
 
 def move_by_messages(kept: Private, moves: Moves, budget: int, what: str) -> None:
-    """Move blocks piece by piece; see `memdata.moving.move`. Collective.
+    """Move blocks piece by piece; see `memdata.ranks.moving.move`. Collective.
 
     In step k a rank sends to the k-th rank after it and receives from the k-th before. It waits for
     its oldest piece before it begins another beyond the window. The oldest of all ranks' pieces has

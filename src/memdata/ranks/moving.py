@@ -3,10 +3,10 @@
 A *block* is a view of an array that one rank sends and another receives; both know its shape. There
 are three ways, and all ranks take the same:
 
-* few bytes: packed, by one ``MPI_Alltoallv`` (`memdata.messages`): there the number of calls is
-  what takes the time
-* all ranks on one machine: through memory that they share (`memdata.sharing`)
-* else by messages, in pieces (`memdata.messages`)
+* few bytes: packed, by one ``MPI_Alltoallv`` (`memdata.ranks.messages`): there the number of calls
+  is what takes the time
+* all ranks on one machine: through memory that they share (`memdata.ranks.sharing`)
+* else by messages, in pieces (`memdata.ranks.messages`)
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from memdata import sharing
-from memdata.blocks import Moves
-from memdata.collective import CollectiveError, together
-from memdata.messages import move_by_messages, move_packed, scratch_bytes
-from memdata.private import Private, forget, private
-from memdata.sharing import PeerStoppedError, Staging, make_staging, move_shared
-from memdata.waiting import time_limit
+from memdata.ranks import sharing
+from memdata.ranks.blocks import Moves
+from memdata.ranks.collective import CollectiveError, together
+from memdata.ranks.messages import move_by_messages, move_packed, scratch_bytes
+from memdata.ranks.private import Private, forget, private
+from memdata.ranks.sharing import PeerStoppedError, Staging, make_staging, move_shared
+from memdata.ranks.waiting import time_limit
 
 __all__ = ["SMALL", "move", "needed_bytes"]
 

@@ -32,7 +32,7 @@ def pieces(shape: tuple[int, ...], itemsize: int, limit: int) -> Iterator[tuple[
 
     Examples
     --------
-    >>> from memdata.blocks import pieces
+    >>> from memdata.ranks.blocks import pieces
     >>> [rows for rows, _ in pieces((5, 2), 8, 32)]
     [slice(0, 2, None), slice(2, 4, None), slice(4, 5, None)]
     """

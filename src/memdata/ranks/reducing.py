@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from memdata import exchange
-from memdata.collective import together
+from memdata.ranks import exchange
+from memdata.ranks.collective import together
 
 __all__ = ["OPERATIONS", "reduce_global"]
 

@@ -1,0 +1,1 @@
+"""What h5py's groups, datasets, attributes and dimensions can do, for those in memory."""
