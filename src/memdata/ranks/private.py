@@ -54,7 +54,8 @@ def kernel() -> str:
     except OSError:
         from mpi4py import MPI
 
-        return MPI.Get_processor_name()
+        name: str = MPI.Get_processor_name()
+        return name
 
 
 _keyval: int | None = None
