@@ -32,6 +32,18 @@ group_contains(PyObject *self, PyObject *key)
         Py_XDECREF(found);
         return found != NULL ? 1 : -1;
     }
+    Group *group = (Group *)self;
+    module_state *state = state_of(self);
+    if (group->node != NULL && group->object.root != NULL && PyUnicode_CheckExact(key) &&
+        !group_has_hooks(state, self)) {
+        PyObject *child = NULL; /* by its own name, as nearly always: no path to split */
+        int there = dict_get(group->node, key, &child);
+        bool is_node = there == 1 && (is_storage(state, child) || is_dataset(state, child));
+        Py_XDECREF(child);
+        if (is_node || there < 0) {
+            return is_node ? 1 : -1;
+        }
+    }
     return group_find(self, key, false, NULL);
 }
 
