@@ -36,9 +36,10 @@ class Machine:
     def this(cls) -> Machine:
         cores = len(os.sched_getaffinity(0))
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+        release = ".".join(platform.release().split(".")[:2])  # the rest names the machine
         return cls(
             processor=f"{_processor()}, {cores} core{'s' * (cores != 1)}, {memory:.0f} GiB",
-            system=f"{platform.system()} {platform.release()} {platform.machine()}",
+            system=f"{platform.system()} {release} {platform.machine()}",
             versions=(
                 f"memdata {memdata.__version__}, {platform.python_implementation()} "
                 f"{platform.python_version()}, numpy {np.__version__}, h5py {h5py.__version__}, "
