@@ -16,10 +16,9 @@ import shutil
 import stat
 from collections.abc import Callable
 from functools import cache
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-from memdata.locking import NO_LOCKS, durable_by_default, remove, sync_folder, temporary_name
+from memdata.locking import NO_LOCKS, Atomic, remove, sync_folder
 
 __all__ = ["AtomicFolder"]
 
@@ -30,7 +29,7 @@ _RENAME_NOREPLACE = 1
 _RENAME_EXCHANGE = 2
 
 
-class AtomicFolder:
+class AtomicFolder(Atomic):
     """A folder that appears under its name complete, or not at all.
 
     A context manager. Inside, `path` is the temporary folder, which exists and is empty (or is a
@@ -75,53 +74,9 @@ class AtomicFolder:
         durable: bool | None = None,
         replaceable: Callable[[str], bool] | None = None,
     ) -> None:
-        self.filename = os.fspath(filename)
-        self.target = os.path.realpath(self.filename)
-        self.keep = keep
-        self.exclusive = exclusive
-        self.durable = durable_by_default() if durable is None else bool(durable)
+        super().__init__(filename, keep=keep, exclusive=exclusive, durable=durable)
         self._replaceable = replaceable
-        self.folder, base = os.path.split(self.target)
-        self.path = os.path.join(self.folder, temporary_name(base))
         self._descriptor: int | None = None
-        self._making = False
-
-    def __enter__(self) -> Self:
-        old = self._check_target()
-        try:
-            self._create()
-            if old is not None:
-                if self.keep:
-                    shutil.copytree(self.target, self.path, symlinks=True, dirs_exist_ok=True)
-                os.chmod(self.path, stat.S_IMODE(old.st_mode))
-        except shutil.Error as error:
-            self.discard()
-            raise OSError(f"{self.filename}: cannot be copied: {error}") from None
-        except OSError as error:
-            self.discard()
-            raise self._named(error) from None
-        except BaseException:
-            self.discard()
-            raise
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if kind is not None:
-            self.discard()
-            return
-        try:
-            self._commit()
-        except OSError as failure:
-            self.discard()
-            raise self._named(failure) from None
-        except BaseException:
-            self.discard()
-            raise
 
     def _check_target(self) -> os.stat_result | None:
         """What the target is now; refuses what must not be replaced."""
@@ -166,6 +121,14 @@ class AtomicFolder:
             self._descriptor = self._locked()
             if self._descriptor is not None:
                 return
+
+    def _like(self, old: os.stat_result) -> None:
+        if self.keep:
+            try:
+                shutil.copytree(self.target, self.path, symlinks=True, dirs_exist_ok=True)
+            except shutil.Error as error:
+                raise OSError(f"{self.filename}: cannot be copied: {error}") from None
+        os.chmod(self.path, stat.S_IMODE(old.st_mode))
 
     def _locked(self) -> int | None:
         """A descriptor of the temporary folder with the lock; None when it has gone."""
@@ -261,12 +224,6 @@ class AtomicFolder:
             logger.warning("cannot remove the temporary folder %s: %s", self.path, failure)
         self._making = False
         self._let_go()
-
-    def _named(self, error: OSError) -> OSError:
-        """`error` with the user's name in it instead of the temporary one."""
-        if error.errno is None or error.filename == self.filename:
-            return error
-        return OSError(error.errno, os.strerror(error.errno), self.filename)
 
 
 @cache

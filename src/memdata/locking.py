@@ -137,7 +137,87 @@ class lock_file:  # noqa: N801 - the name that users know
             logger.warning("cannot remove the temporary file %s: %s", self.tmpfile, failure)
 
 
-class AtomicFile:
+class Atomic:
+    """What `AtomicFile` and `AtomicFolder` share: the names, and the context around the making."""
+
+    def __init__(
+        self,
+        filename: str | os.PathLike[str],
+        *,
+        keep: bool = False,
+        exclusive: bool = False,
+        durable: bool | None = None,
+    ) -> None:
+        self.filename = os.fspath(filename)
+        self.target = os.path.realpath(self.filename)
+        self.keep = keep
+        self.exclusive = exclusive
+        self.durable = durable_by_default() if durable is None else bool(durable)
+        folder, base = os.path.split(self.target)
+        self.folder = folder
+        self.path = os.path.join(folder, temporary_name(base))
+        self._making = False
+
+    def __enter__(self) -> Self:
+        old = self._check_target()
+        try:
+            self._create()
+            if old is not None:
+                self._like(old)
+        except OSError as error:
+            self.discard()
+            raise self._named(error) from None
+        except BaseException:
+            self.discard()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if kind is not None:
+            self.discard()
+            return
+        try:
+            self._commit()
+        except OSError as failure:
+            self.discard()
+            raise self._named(failure) from None
+        except BaseException:
+            self.discard()
+            raise
+
+    def _check_target(self) -> os.stat_result | None:
+        """What the target is now; refuses what must not be replaced."""
+        raise NotImplementedError
+
+    def _create(self) -> None:
+        """Make what is temporary, empty and locked."""
+        raise NotImplementedError
+
+    def _like(self, old: os.stat_result) -> None:
+        """Give it what it takes over from the target: permissions, and with `keep` the content."""
+        raise NotImplementedError
+
+    def _commit(self) -> None:
+        """Put it in the place of the target."""
+        raise NotImplementedError
+
+    def discard(self) -> None:
+        """Remove it, where there is one of ours; nothing else is an error."""
+        raise NotImplementedError
+
+    def _named(self, error: OSError) -> OSError:
+        """`error` with the user's name in it instead of the temporary one."""
+        if error.errno is None or error.filename == self.filename:
+            return error
+        return OSError(error.errno, os.strerror(error.errno), self.filename)
+
+
+class AtomicFile(Atomic):
     """A file that appears under its name complete, or not at all.
 
     A context manager. Inside, `path` is the temporary file, which exists and is empty (or is a
@@ -168,24 +248,7 @@ class AtomicFile:
     written, so one left behind by a dead program is recognised: the next save removes it.
     """
 
-    def __init__(
-        self,
-        filename: str | os.PathLike[str],
-        *,
-        keep: bool = False,
-        exclusive: bool = False,
-        durable: bool | None = None,
-    ) -> None:
-        self.filename = os.fspath(filename)
-        self.target = os.path.realpath(self.filename)
-        self.keep = keep
-        self.exclusive = exclusive
-        self.durable = durable_by_default() if durable is None else bool(durable)
-        folder, base = os.path.split(self.target)
-        self.folder = folder
-        self.path = os.path.join(folder, temporary_name(base))
-        self._file: IO[bytes] | None = None
-        self._making = False
+    _file: IO[bytes] | None = None
 
     @property
     def fd(self) -> int:
@@ -193,40 +256,6 @@ class AtomicFile:
         if self._file is None:
             raise ValueError(f"{self.filename}: the temporary file is not open")
         return self._file.fileno()
-
-    def __enter__(self) -> Self:
-        old = self._check_target()
-        try:
-            self._create()
-            if old is not None:
-                _like_old(self.fd, old)
-                if self.keep:
-                    _copy_content(self.target, self.fd)
-        except OSError as error:
-            self.discard()
-            raise self._named(error) from None
-        except BaseException:
-            self.discard()
-            raise
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if kind is not None:
-            self.discard()
-            return
-        try:
-            self._commit()
-        except OSError as failure:
-            self.discard()
-            raise self._named(failure) from None
-        except BaseException:
-            self.discard()
-            raise
 
     def _check_target(self) -> os.stat_result | None:
         """What the target is now; refuses what must not be replaced."""
@@ -274,6 +303,11 @@ class AtomicFile:
                 return
             file, self._file = self._file, None  # it was removed before it was locked
             file.close()
+
+    def _like(self, old: os.stat_result) -> None:
+        _like_old(self.fd, old)
+        if self.keep:
+            _copy_content(self.target, self.fd)
 
     def _remove_left(self) -> None:
         try:
@@ -332,14 +366,6 @@ class AtomicFile:
         except OSError as failure:
             logger.warning("cannot remove the temporary file %s: %s", self.path, failure)
         self._making = False
-
-    def _named(self, error: OSError) -> OSError:
-        """`error` with the user's file name in it instead of the temporary one."""
-        if error.errno is not None:
-            if error.filename == self.filename:
-                return error
-            return OSError(error.errno, os.strerror(error.errno), self.filename)
-        return error
 
 
 def temporary_name(base: str) -> str:
