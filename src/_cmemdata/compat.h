@@ -13,6 +13,12 @@
 #define Py_READONLY READONLY
 #endif
 
+/* Without the GIL: the object's own lock. */
+#if PY_VERSION_HEX < 0x030D0000
+#define Py_BEGIN_CRITICAL_SECTION(object) {
+#define Py_END_CRITICAL_SECTION() }
+#endif
+
 /* A look-up in a type's method resolution order: no descriptor call, no error, a borrowed
    reference. NumPy and Cython rely on it being exported too. */
 static inline PyObject *
@@ -31,6 +37,20 @@ dict_get(PyObject *dict, PyObject *key, PyObject **value)
     *value = Py_XNewRef(PyDict_GetItemWithError(dict, key));
     return *value != NULL ? 1 : PyErr_Occurred() ? -1 : 0;
 #endif
+}
+
+/* What `dict` has under `key`, or else `value`, put there at the same moment. A new reference. In place of
+   PyDict_SetDefault, which in CPython 3.13.0 counts an entry that it had no memory for. */
+static inline PyObject *
+dict_setdefault(PyObject *dict, PyObject *key, PyObject *value)
+{
+    PyObject *there = NULL;
+    Py_BEGIN_CRITICAL_SECTION(dict);
+    if (dict_get(dict, key, &there) == 0 && PyDict_SetItem(dict, key, value) == 0) {
+        there = Py_NewRef(value);
+    }
+    Py_END_CRITICAL_SECTION();
+    return there;
 }
 
 /* Let the compiler check that a slot function is what the slot wants, then forget its type. */

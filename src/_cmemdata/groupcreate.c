@@ -106,8 +106,7 @@ make_parents(module_state *state, Group *self, PyObject *start, const split_path
         int there = child_of(state, self, at, split, i, &child);
         if (there == 0) {
             PyObject *made = storage_new(state);
-            child = made != NULL ? PyDict_SetDefault(at, split->names[i], made) : NULL;
-            Py_XINCREF(child);
+            child = made != NULL ? dict_setdefault(at, split->names[i], made) : NULL;
             Py_XDECREF(made);
         }
         if (child != NULL && !is_storage(state, child)) {

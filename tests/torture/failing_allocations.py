@@ -1,7 +1,7 @@
 """Run by test_allocations.py: each operation of the C side, with the n-th allocation failing.
 
-For n = 1, 2, ... until the operation succeeds several times in a row: it must raise MemoryError or
-do its work, and leave the tree as it was or as it should be. Prints one line of JSON.
+For n = 0, 1, 2, ... until the operation succeeds several times in a row: it must raise MemoryError
+or do its work, and leave the tree as it was or as it should be. Prints one line of JSON.
 """
 
 import _testcapi
@@ -78,7 +78,8 @@ def operations(group):
 
 def fail_at_each(operation, undo, group, expected):
     """How many allocations failed, and what was wrong."""
-    failures = good = number = 0
+    failures = good = 0
+    number = -1
     wrong = []
     while good < 20:
         number += 1

@@ -10,8 +10,6 @@ from torture.scale import figure
 from torture.shim import HERE
 
 
-# In CPython 3.13.0 a dict that could not grow crashes the next time: whose fault is not known.
-@pytest.mark.skipif(sys.version_info >= (3, 13), reason="crashes in a dict of CPython 3.13")
 def test_every_allocation_may_fail():
     pytest.importorskip("_testcapi", reason="this Python has no module _testcapi")
     result = subprocess.run(
