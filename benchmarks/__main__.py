@@ -13,6 +13,7 @@ from .report import Machine, MarkdownTable, TextTable, write_json
 
 #: The modules that declare rows, in the order of the table. Each has a `Subject` named ``subject``.
 SUBJECTS = (
+    "importing",
     "lookups",
     "creating",
     "copying",

@@ -129,6 +129,32 @@ class TestImporting:
         )
         assert loaded.strip() == "[]"
 
+    def test_memdata_imports_little_beside_numpy(self):
+        """What takes part in `import memdata` is paid by every program; the rest comes later."""
+        loaded = run_python(
+            """
+            import sys
+            import numpy
+            before = set(sys.modules)
+            import memdata
+            print(*{name.partition(".")[0] for name in set(sys.modules) - before})
+            """
+        )
+        small = {"__future__", "copy", "errno", "fnmatch", "weakref"}
+        assert set(loaded.split()) - small == {"memdata"}
+
+    def test_names_that_come_later_are_found(self):
+        run_python(
+            """
+            import memdata
+            later = {"File", "copyattrs", "deep_group_copy", "diff", "equal", "lock_file"}
+            assert not later & set(vars(memdata)), "imported at once"
+            assert later <= set(dir(memdata))
+            assert memdata.deep_group_copy is memdata.deep_group_copy
+            assert vars(memdata)["deep_group_copy"] is memdata._memh5.deep_group_copy
+            """
+        )
+
     def test_working_in_memory_imports_nothing_heavy(self):
         loaded = run_python(
             f"""

@@ -14,12 +14,10 @@ Examples
 array([3., 4., 5.])
 """
 
-from memdata import (
-    _io,  # noqa: F401 - programs reach it as memdata._io
-    _memh5,  # noqa: F401 - likewise
-    fileformats,
-    mpiarray,
-)
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from memdata import fileformats, mpiarray
 from memdata._cmemdata import (
     MemAttrs,
     MemDataset,
@@ -30,16 +28,33 @@ from memdata._cmemdata import (
     ro_dict,
 )
 from memdata._version import __version__
-from memdata.comparing import diff, equal
-from memdata.copying import copyattrs, deep_group_copy, get_file, is_group
 from memdata.diskgroup import MemDiskGroup
-from memdata.file import File
 from memdata.group import MemGroup, _BaseGroup, _StorageRoot
 from memdata.h5api import attributes as _attributes  # noqa: F401 - adds methods to native types
 from memdata.h5api import datasets as _datasets  # noqa: F401 - likewise
 from memdata.links import NamedType
-from memdata.locking import lock_file
 from memdata.trust import trust
+
+if TYPE_CHECKING:
+    from memdata import _io, _memh5  # noqa: F401 - programs reach them as memdata._io
+    from memdata.comparing import diff, equal
+    from memdata.copying import copyattrs, deep_group_copy, get_file, is_group
+    from memdata.file import File
+    from memdata.locking import lock_file
+
+#: Names that no tree needs, and the modules that have them: imported when they are asked for.
+_LATER = {
+    "File": "file",
+    "_io": "",
+    "_memh5": "",
+    "copyattrs": "copying",
+    "deep_group_copy": "copying",
+    "diff": "comparing",
+    "equal": "comparing",
+    "get_file": "copying",
+    "is_group": "copying",
+    "lock_file": "locking",
+}
 
 __all__ = [
     "File",
@@ -67,3 +82,18 @@ __all__ = [
     "ro_dict",
     "trust",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = _LATER[name]
+    found: Any = importlib.import_module(f"{__name__}.{module or name}")
+    if module:
+        found = getattr(found, name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})

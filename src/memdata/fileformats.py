@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import shutil
 from typing import Any, ClassVar
 
 __all__ = [
@@ -277,6 +276,8 @@ def remove_file_or_dir(name: str | os.PathLike[str]) -> None:
     """Remove a file, a link, or a folder with all its content; nothing there is no error."""
     try:
         if os.path.isdir(name) and not os.path.islink(name):
+            import shutil
+
             shutil.rmtree(name)
         else:
             os.unlink(name)

@@ -7,8 +7,10 @@ import itertools
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 __all__ = ["in_order", "thread_count"]
 
@@ -90,6 +92,8 @@ def in_order(
     if threads < 2 or len(first) < 2:
         yield from map(function, items)
         return
+    from concurrent.futures import ThreadPoolExecutor
+
     waiting: collections.deque[Future[Any]] = collections.deque()
     pool = ThreadPoolExecutor(threads, f"memdata-{purpose}")
     try:
