@@ -448,15 +448,14 @@ def _array(value: np.ndarray[Any, Any], convert_strings: bool) -> Any:
         return _object_array(value)
     if kind == "T":
         return _string_array(value.astype(object))
-    return value
+    return _object_array(value) if value.dtype.hasobject else value
 
 
 def _object_array(value: np.ndarray[Any, Any]) -> Any:
-    if value.dtype.metadata:
-        from memdata.formats.hdf5_types import check_objects
+    if value.dtype.metadata or value.dtype.names is not None:
+        from memdata.formats.hdf5_objects import check_objects
 
-        check_objects(value)
-        return value
+        return check_objects(value)
     kinds = {type(item) for item in value.flat}
     if all(issubclass(item, str) for item in kinds):
         return _string_array(value)
@@ -469,7 +468,8 @@ def _object_array(value: np.ndarray[Any, Any]) -> Any:
 
 
 def _string_array(value: np.ndarray[Any, Any], encoding: str = "utf-8") -> np.ndarray[Any, Any]:
-    from memdata.formats.hdf5_types import check_objects, string_dtype
+    from memdata.formats.hdf5_objects import check_objects
+    from memdata.formats.hdf5_types import string_dtype
 
     array = value.astype(string_dtype(encoding))
     check_objects(array)

@@ -23,6 +23,7 @@ from memdata.formats.attributes import (
     to_array,
     to_memory,
 )
+from memdata.formats.hdf5_objects import holds_swapped, right_order
 from memdata.formats.hdf5_types import (
     TypePair,
     kept_type,
@@ -200,6 +201,8 @@ def _read_attribute(
         attribute.read(array, known.memory)
     if not dtype.hasobject:
         return AsRead(array, known.kept)
+    if holds_swapped(dtype):
+        array = right_order(array)
     if h5t.check_string_dtype(dtype) is not None:
         array[...] = _decode_strings(array)
     elif references.holds_references(dtype):

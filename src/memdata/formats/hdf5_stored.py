@@ -9,6 +9,7 @@ import numpy as np
 from h5py import h5d, h5i, h5s
 
 from memdata.formats import references, strings, tagged
+from memdata.formats.hdf5_objects import holds_swapped, right_order
 from memdata.formats.hdf5_tiles import ChunkedTiles, PlainTiles
 from memdata.formats.regions import Region, whole_region
 from memdata.formats.selections import Run, Selection
@@ -190,6 +191,8 @@ class StoredHDF5:
             space.select_hyperslab((start,) + (0,) * len(rest), (stop - start, *rest))
             memory = h5s.create_simple((stop - start, *rest))
             self._dataset.read(memory, space, out, self._known.memory)
+        if holds_swapped(out.dtype):
+            out[...] = right_order(out)
         if references.holds_references(out.dtype):
             file = h5i.get_file_id(self._dataset)
             out[...] = references.from_file(out, file, self._source.prefix)

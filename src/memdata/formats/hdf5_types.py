@@ -25,16 +25,13 @@ import h5py
 import numpy as np
 from h5py import h5t
 
-from memdata.formats.references import ObjectReference
 from memdata.formats.tagged import TagError, Tagged, is_extension, restored, tagged
 
 __all__ = [
     "TypePair",
-    "check_objects",
     "described_type",
     "kept_type",
     "known_type",
-    "object_array",
     "string_dtype",
     "subarray_type",
     "tag_of",
@@ -207,87 +204,6 @@ def tag_of(dtype: Dtype, array: Array | None) -> Tagged | None:
         return None
     _check_dtype(dtype)
     return tagged(dtype, _is_held, string_dtype(), array)
-
-
-def object_array(array: Array) -> Array:
-    """`array`, of objects, with a type that says what they are.
-
-    Raises
-    ------
-    TypeError
-        The objects are not all str, or all bytes, and the type says nothing of them.
-    ValueError
-        A string that HDF5 cannot hold.
-    """
-    if array.dtype.fields is None and not (array.dtype.metadata or {}):
-        kinds = set(map(type, array.flat))
-        if all(issubclass(kind, str) for kind in kinds):
-            array = array.astype(string_dtype())
-        elif all(issubclass(kind, bytes) for kind in kinds):
-            array = array.astype(string_dtype("ascii"))
-        else:
-            names = ", ".join(sorted(kind.__name__ for kind in kinds))
-            raise TypeError(f"HDF5 cannot hold an object array of {names}")
-    return check_objects(array)
-
-
-def check_objects(array: Array) -> Array:
-    """Check that the objects in an array are what its type says; return it ready for h5py.
-
-    New variable-length strings in memory are the integer 0 (`numpy.zeros`) or None, which stand
-    for what HDF5 reads where nothing was written: the empty string.
-    """
-    if array.dtype.names is not None:
-        for name in array.dtype.names:
-            if array.dtype[name].hasobject:
-                field = array[name]
-                checked = check_objects(field)
-                if checked is not field:
-                    array = array.copy()
-                    array[name] = checked
-        return array
-    metadata = array.dtype.metadata or {}
-    if "ref" in metadata:
-        _check_references(array)
-        return array
-    inner = metadata.get("vlen")
-    if inner is str or inner is bytes:
-        return _checked_strings(array)
-    return array
-
-
-def _checked_strings(array: Array) -> Array:
-    blanks = False
-    for item in array.flat:
-        if isinstance(item, str):
-            nul = "\0" in item
-        elif isinstance(item, bytes):
-            nul = b"\0" in item
-        elif item is None or (type(item) is int and item == 0):
-            blanks = True
-            continue
-        else:
-            raise TypeError(f"a {type(item).__name__} among variable-length strings: {item!r:.80}")
-        if nul:
-            raise ValueError(
-                f"a NUL character, which HDF5's variable-length strings cannot hold: {item!r:.80}"
-            )
-    if blanks:
-        array = array.copy()
-        array[
-            np.frompyfunc(lambda item: not isinstance(item, str | bytes), 1, 1)(array).astype(bool)
-        ] = ""
-    return array
-
-
-def _check_references(array: Array) -> None:
-    for item in array.flat:
-        if isinstance(item, ObjectReference) or item is None or (type(item) is int and item == 0):
-            continue
-        raise TypeError(
-            f"a {type(item).__name__} among HDF5 references: it is only valid in the file that it "
-            "was read from"
-        )
 
 
 # From HDF5 to NumPy

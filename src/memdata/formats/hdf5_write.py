@@ -23,10 +23,10 @@ from memdata.formats.hdf5_chunks import Packer
 from memdata.formats.hdf5_copy import chunk_copier, whole_copier
 from memdata.formats.hdf5_creation import dataspace, set_creation, wanted_filters
 from memdata.formats.hdf5_filters import creation_list
+from memdata.formats.hdf5_objects import object_array
 from memdata.formats.hdf5_types import (
     TypePair,
     kept_type,
-    object_array,
     subarray_type,
     tag_of,
     type_pair,

@@ -11,6 +11,7 @@ from memdata import links
 from memdata.fileformats import Zarr
 from memdata.formats import strings, zarr_attributes, zarr_library, zarr_types
 from memdata.formats.hdf5_creation import wanted_filters
+from memdata.formats.hdf5_objects import check_objects
 from memdata.formats.names import check_name
 from memdata.formats.tagged import TAG
 from memdata.formats.tree import (
@@ -152,6 +153,8 @@ class ZarrTarget:
                 kind = zarr_types.stored_null(node.dtype)
             else:
                 _convert_text(node, options)
+                if node.array is not None and node.dtype.hasobject and node.dtype.kind != "T":
+                    node.array = check_objects(node.array, only_ragged=True)
                 shape = node.shape
                 kind = zarr_types.stored(node.dtype, node.array, self._format)
         except UnicodeEncodeError as error:
