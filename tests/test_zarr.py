@@ -441,6 +441,15 @@ class TestTypes:
         loaded = MemGroup.from_file(name, convert_dataset_strings=True)
         assert_same_array(loaded["g/x"][:], tree["g/x"][:])
 
+    def test_unicode_of_a_store_stays(self, tmp_path):
+        texts = np.array(["a", "grün"])
+        plain_array(open_plain(tmp_path / "x.zarr", "w", zarr_format=2), "x", texts)
+        loaded = MemGroup.from_file(tmp_path / "x.zarr")
+        loaded.to_file(tmp_path / "y.zarr", zarr_format=2)
+        assert_same_array(open_plain(tmp_path / "y.zarr")["x"][:], texts)
+        with pytest.raises(TypeError, match="/x"):
+            loaded.to_hdf5(tmp_path / "y.h5")
+
     @pytest.mark.parametrize(
         "array",
         [

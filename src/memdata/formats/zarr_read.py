@@ -319,6 +319,8 @@ def _array_node(
         **creation_of(how.layout, filters, member.shape, how.storage),
         **decoded_creation(member.attrs.get(CREATION)),
     }
+    if strings.has_unicode(how.dtype):
+        node.creation["unicode"] = True  # zarr has such arrays, HDF5 does not
     if shape is None:
         import h5py
 

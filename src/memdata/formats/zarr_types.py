@@ -125,7 +125,9 @@ def stored(dtype: Dtype, array: Array | None, zarr_format: int) -> Stored:
     if dtype.itemsize == 0:
         raise TypeError(f"zarr cannot hold the type {dtype}, which has no bytes")
     if dtype.fields is None and _holds(dtype, zarr_format):
-        return Stored(dtype, None, _same)
+        return Stored(_usual(dtype), None, _same)
+    if dtype.kind in "mM" and not dtype.isnative and np.datetime_data(dtype)[0] == "generic":
+        raise TypeError(f"NumPy makes no arrays of the type {dtype.str}, which has no unit")
     native = dtype.newbyteorder("=")
     if dtype.fields is None:
         if _holds(native, zarr_format) or (dtype.kind in "fc" and dtype.isbuiltin != 2):
@@ -136,23 +138,29 @@ def stored(dtype: Dtype, array: Array | None, zarr_format: int) -> Stored:
         return Stored(storage, how.tag, lambda part: tagged.pack(part, how).astype(storage))
     if _is_flat(dtype, zarr_format):
         if zarr_format == 2 or native == dtype:
-            return Stored(dtype, None, _same)
+            return Stored(_usual(dtype), None, _same)
         return _stored_whole(dtype, native)
     return _stored_whole(dtype, None)
+
+
+def _usual(dtype: Dtype) -> Dtype:
+    """The type that NumPy has for the same name: there are two of 64 bits, and zarr knows one."""
+    return np.dtype(dtype.str if dtype.fields is None else dtype.descr)
 
 
 def _stored_whole(dtype: Dtype, values: Dtype | None) -> Stored:
     """As the same values in another order of bytes, or as raw bytes."""
     tag = json.dumps({"type": described(dtype)})
     if values is not None:
-        return Stored(values, tag, lambda part: part.astype(values))
+        usual = _usual(values)
+        return Stored(usual, tag, lambda part: part.astype(usual))
     raw = np.dtype(f"V{dtype.itemsize}")
     return Stored(raw, tag, lambda part: np.asarray(part, order="C").astype(dtype).view(raw))
 
 
 def _stored_enum(dtype: Dtype, zarr_format: int) -> Stored:
     names = {str(name): int(value) for name, value in dtype.metadata["enum"].items()}  # type: ignore[index]
-    plain = np.dtype(dtype.str)
+    plain = _usual(dtype)
     storage = plain if zarr_format == 2 else plain.newbyteorder("=")
     tag = json.dumps({"enum": names, "type": plain.str})
     return Stored(storage, tag, lambda part: part.astype(storage))

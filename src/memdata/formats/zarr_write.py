@@ -314,9 +314,12 @@ def _folds_case(folder: str) -> bool:
 
 
 def _convert_text(node: DatasetNode, options: Options) -> None:
+    """Refuse unicode arrays, or make byte strings of them; those of a store stay what they are."""
     if not strings.has_unicode(node.dtype):
         return
     if not options.convert_dataset_strings:
+        if node.creation.get("unicode"):
+            return
         raise TypeError(
             f"{node.dtype} is not stored; convert_dataset_strings=True stores it as byte strings"
         )
