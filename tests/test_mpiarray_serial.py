@@ -447,3 +447,10 @@ def test_weakref_and_attributes():
     array.note = 1
     assert weakref.ref(array)() is array
     assert vars(array) == {"note": 1}
+
+
+@pytest.mark.parametrize("ufunc", [None, 3, "add", np.sum])
+def test_only_ufuncs_are_applied(ufunc):
+    array = ones((4, 5))
+    with pytest.raises(TypeError, match="takes a ufunc"):
+        array.__array_ufunc__(ufunc, "__call__", array)

@@ -139,7 +139,7 @@ zero_fill(PyObject *array)
         Py_XDECREF(zero);
         return done;
     }
-    PyArray_FILLWBYTE((PyArrayObject *)array, 0);
+    memset(PyArray_DATA((PyArrayObject *)array), 0, (size_t)PyArray_NBYTES((PyArrayObject *)array));
     return 0;
 }
 

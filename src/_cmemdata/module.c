@@ -121,6 +121,16 @@ static PyMethodDef module_functions[] = {
     {NULL, NULL, 0, NULL},
 };
 
+/* What `import module` has under a name; a new reference. */
+static PyObject *
+imported(const char *module, const char *name)
+{
+    PyObject *from = PyImport_ImportModule(module);
+    PyObject *object = from != NULL ? PyObject_GetAttrString(from, name) : NULL;
+    Py_XDECREF(from);
+    return object;
+}
+
 static int
 module_exec(PyObject *module)
 {
@@ -128,20 +138,17 @@ module_exec(PyObject *module)
     if (PyArray_ImportNumPyAPI() < 0) {
         return -1;
     }
-    PyObject *copy = PyImport_ImportModule("copy");
-    if (copy == NULL) {
-        return -1;
-    }
-    state->deepcopy = PyObject_GetAttrString(copy, "deepcopy");
-    Py_DECREF(copy);
-    if (state->deepcopy == NULL || names_init(module, state) < 0 || attrs_init(module, state) < 0 ||
-        storage_init(module, state) < 0 || object_init(module, state) < 0 ||
-        body_init(module, state) < 0 || dataset_init(module, state) < 0 ||
-        common_init(module, state) < 0 || group_init(module, state) < 0 ||
-        group_view_init(module, state) < 0 || ro_dict_init(module, state) < 0 ||
-        mpiarray_init(module, state) < 0 || global_slice_init(module, state) < 0 ||
-        distributed_init(module, state) < 0 || output_init(module, state) < 0 ||
-        copytree_init(module) < 0 || filters_init(module) < 0 || moving_init(module) < 0) {
+    state->deepcopy = imported("copy", "deepcopy");
+    state->ufunc_type = (PyTypeObject *)imported("numpy", "ufunc");
+    if (state->deepcopy == NULL || state->ufunc_type == NULL || names_init(module, state) < 0 ||
+        attrs_init(module, state) < 0 || storage_init(module, state) < 0 ||
+        object_init(module, state) < 0 || body_init(module, state) < 0 ||
+        dataset_init(module, state) < 0 || common_init(module, state) < 0 ||
+        group_init(module, state) < 0 || group_view_init(module, state) < 0 ||
+        ro_dict_init(module, state) < 0 || mpiarray_init(module, state) < 0 ||
+        global_slice_init(module, state) < 0 || distributed_init(module, state) < 0 ||
+        output_init(module, state) < 0 || copytree_init(module) < 0 || filters_init(module) < 0 ||
+        moving_init(module) < 0) {
         return -1;
     }
     return 0;
@@ -166,6 +173,7 @@ module_exec(PyObject *module)
     X(global_slice_type)                                                                           \
     X(distributed_type)                                                                            \
     X(output_type)                                                                                 \
+    X(ufunc_type)                                                                                  \
     X(group_class)                                                                                 \
     X(array_class)                                                                                 \
     X(axis_exception)                                                                              \

@@ -68,7 +68,7 @@ copy_blocks(PyObject *Py_UNUSED(module), PyObject *args)
         PyErr_SetString(PyExc_ValueError, "copy_blocks: expected as many targets as sources");
         goto done;
     }
-    blocks = PyMem_New(strided_block, count > 0 ? count : 1);
+    blocks = PyMem_New(strided_block, count > 0 ? (size_t)count : 1);
     if (blocks == NULL) {
         PyErr_NoMemory();
         goto done;

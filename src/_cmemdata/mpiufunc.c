@@ -396,7 +396,9 @@ PyObject *
 mpiarray_ufunc(PyObject *self, PyObject *args, PyObject *kwargs)
 {
     operation op = {.state = state_of(self)};
-    if (PyTuple_GET_SIZE(args) < 3 || !PyUnicode_Check(PyTuple_GET_ITEM(args, 1))) {
+    if (PyTuple_GET_SIZE(args) < 3 ||
+        !PyObject_TypeCheck(PyTuple_GET_ITEM(args, 0), op.state->ufunc_type) ||
+        !PyUnicode_Check(PyTuple_GET_ITEM(args, 1))) {
         return PyErr_Format(PyExc_TypeError,
                             "__array_ufunc__ takes a ufunc, a method and operands");
     }

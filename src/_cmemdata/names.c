@@ -194,7 +194,7 @@ name_in_error(PyObject *prefix, PyObject *tail)
     if (type != NULL && PyErr_GivenExceptionMatches(type, PyExc_MemoryError) && value != NULL) {
         Py_SETREF(type, Py_NewRef(PyExc_MemoryError)); /* NumPy's own cannot be made here */
     }
-    if (prefix != NULL &&
+    if (prefix != NULL && type != NULL &&
         (type == PyExc_ValueError || type == PyExc_TypeError || type == PyExc_MemoryError)) {
         path = tail != NULL ? join_names(prefix, tail) : Py_NewRef(prefix);
     }

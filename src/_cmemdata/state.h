@@ -57,6 +57,7 @@ typedef struct {
     PyTypeObject *global_slice_type;
     PyTypeObject *distributed_type;
     PyTypeObject *output_type;
+    PyTypeObject *ufunc_type; /* numpy.ufunc */
     /* What the Python layer tells once, at import, with _bind(): */
     PyObject *group_class;           /* of the groups that a dataset's `parent` and `file` give */
     PyObject *array_class;           /* MPIArray */
@@ -91,13 +92,13 @@ state_of_module(PyObject *module)
     return (module_state *)PyModule_GetState(module);
 }
 
-/* The state behind a type of ours or a subclass of one, made in Python or not. NULL only where
-   the type is neither, which no slot of ours sees. */
+/* The state behind a type of ours or a subclass of one, made in Python or not: slots see no other. */
 static inline module_state *
 state_of_type(PyTypeObject *type)
 {
     PyObject *module = PyType_GetModuleByDef(type, &memdata_module);
-    return module != NULL ? state_of_module(module) : NULL;
+    assert(module != NULL);
+    return state_of_module(module);
 }
 
 static inline module_state *

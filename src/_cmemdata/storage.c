@@ -504,7 +504,7 @@ root_find(PyObject *self, PyObject *key, PyObject **found)
 static PyObject *
 root_subscript(PyObject *self, PyObject *key)
 {
-    PyObject *found;
+    PyObject *found = NULL;
     int there = root_find(self, key, &found);
     if (there == 0) {
         PyErr_SetObject(PyExc_KeyError, key);
@@ -515,7 +515,7 @@ root_subscript(PyObject *self, PyObject *key)
 static int
 root_contains(PyObject *self, PyObject *key)
 {
-    PyObject *found;
+    PyObject *found = NULL;
     int there = root_find(self, key, &found);
     if (there == 1) {
         Py_DECREF(found);
@@ -533,7 +533,7 @@ root_get(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
     if (nargs < 1 || nargs > 2) {
         return PyErr_Format(PyExc_TypeError, "get expected 1 or 2 arguments, got %zd", nargs);
     }
-    PyObject *found;
+    PyObject *found = NULL;
     int there = root_find(self, args[0], &found);
     return there < 0 ? NULL : there ? found : Py_NewRef(nargs == 2 ? args[1] : Py_None);
 }
