@@ -144,7 +144,7 @@ class MPIArray(_cmemdata._MPIArray):
         with together(comm, "MPIArray.wrap"):
             if not isinstance(array, np.ndarray):
                 raise TypeError(f"expected an ndarray, got {type(array).__name__}")
-            dtype = str(np.lib.format.dtype_to_descr(array.dtype))
+            dtype = repr(array.dtype)
             mine = (dtype, array.shape, operator.index(axis))
         alone = comm is None or comm.size == 1
         ranks = [mine] if alone else calls.allgather(comm, mine, "MPIArray.wrap")

@@ -529,3 +529,36 @@ def test_zarr_there_and_back(comm, tmp_path):
     check(loaded["x"].data, whole, 0, comm)
     check(loaded["y"].data, whole, 1, comm)
     same(loaded["z"][:], np.array([1, 2]))
+
+
+# ---- text of NumPy ----
+
+
+@pytest.mark.parametrize("name", ["f.h5", "f.zarr"])
+@pytest.mark.parametrize("missing", [False, None, "gone"], ids=repr)
+@pytest.mark.parametrize("packing", PACKINGS[:2], ids=["plain", "chunked"])
+def test_distributed_text_comes_back(comm, tmp_path, name, missing, packing):
+    if name.endswith("zarr"):
+        pytest.importorskip("zarr")
+    options = {} if missing is False else {"na_object": missing}
+    words = ["a", "gr\u00fcn", "", "<NA", "x" * 40, missing or "b", "z"] * 3
+    whole = np.array(words, np.dtypes.StringDType(**options))
+    tree(comm, x=(whole, 0, packing)).to_file(tmp_path / name)
+    found = MemGroup.from_file(tmp_path / name)["x"]
+    assert found.dtype == whole.dtype
+    assert found[:].tolist() == whole.tolist()
+    again = MemGroup.from_file(tmp_path / name, distributed=True, comm=comm)["x"]
+    assert again.local_data.tolist() == part(whole, 0, comm).tolist()
+
+
+@pytest.mark.parametrize("name", ["f.h5", "f.zarr"])
+def test_distributed_text_that_stands_for_missing_values_is_refused(comm, tmp_path, name):
+    if name.endswith("zarr"):
+        pytest.importorskip("zarr")
+    if comm is None or comm.size == 1:
+        pytest.skip("one process knows all texts")
+    whole = np.array(["a", None, "b", "<NA>"], np.dtypes.StringDType(na_object=None))
+    with pytest.raises(TypeError, match="/x: an element is the text '<NA>'"):
+        tree(comm, x=(whole, 0)).to_file(tmp_path / name)
+    wait(comm)
+    assert os.listdir(tmp_path) == []

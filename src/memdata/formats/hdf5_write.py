@@ -231,12 +231,11 @@ class HDF5Target:
             node.dtype = array.dtype
         elif node.shape is None:
             return []
-        how = tag_of(node.dtype, array)
+        # Of a part nobody knows what texts the others have: their tags have to be the same.
+        how = tag_of(node.dtype, array if node.part is None else None)
         if how is None:
             return []
         if how.dtype.kind == "T":
-            if node.part is not None:
-                raise TypeError("distributed text of NumPy's StringDType cannot be saved")
             assert array is not None
             node.array = object_array(tagged.pack(array, how))
             node.dtype = how.storage

@@ -84,7 +84,8 @@ def tagged(
     text : numpy.dtype, optional
         What the format stores variable-length text as. Without it StringDType is refused.
     array : ndarray, optional
-        The elements; StringDType with missing values needs them to choose what stands for those.
+        The elements, of which StringDType with missing values chooses what stands for those.
+        Without them it is the text ``<NA>``, and `pack` refuses elements that are this text.
 
     Returns
     -------
@@ -257,7 +258,7 @@ def pack(array: Array, how: Tagged) -> Array:
     Raises
     ------
     TypeError
-        Missing values of StringDType, and `how` was made without the array.
+        A text of StringDType stands for missing values, for `how` was made without the array.
     """
     if how.dtype.kind == "T":
         return _packed_text(array, how)
@@ -293,7 +294,11 @@ def _described_text(dtype: Dtype, array: Array | None) -> dict[str, Any]:
         return description
     missing: Any = dtype.na_object
     description["missing"] = _described_missing(missing)
-    if not isinstance(missing, str) and array is not None:
+    if isinstance(missing, str):
+        return description
+    if array is None:
+        description["as"] = _STAND_IN
+    else:
         texts = array.astype(object)
         if not all(isinstance(text, str) for text in texts.flat):
             description["as"] = _unused(set(texts.flat))
@@ -310,12 +315,16 @@ def _described_missing(missing: Any) -> Any:
     raise TypeError(f"there is nothing that the missing value {missing!r} can be stored as")
 
 
+#: Stands for missing values, where no element is this text.
+_STAND_IN = "<NA>"
+
+
 def _unused(texts: set[Any]) -> str:
     """A text for missing values that is none of `texts`."""
-    candidate, number = "<NA>", 0
+    candidate, number = _STAND_IN, 0
     while candidate in texts:
         number += 1
-        candidate = f"<NA {number}>"
+        candidate = f"{_STAND_IN[:-1]} {number}>"
     return candidate
 
 
@@ -342,9 +351,9 @@ def _packed_text(array: Array, how: Tagged) -> Array:
     texts = array.astype(object)
     stand_in = json.loads(how.tag).get("as")
     absent = _is_missing(texts)
+    if stand_in is not None and (texts == stand_in).any():
+        raise TypeError(f"an element is the text {stand_in!r}, which stands for missing values")
     if absent.any():
-        if stand_in is None:
-            raise TypeError("missing values, and nothing was chosen to stand for them")
         texts[absent] = stand_in
     return texts.astype(how.storage)
 

@@ -96,7 +96,7 @@ def _is_flat(dtype: Dtype, zarr_format: int) -> bool:
     return end == dtype.itemsize > 0 and not dtype.isalignedstruct and dtype.metadata is None
 
 
-def stored(dtype: Dtype, array: Array | None, zarr_format: int) -> Stored:
+def stored(dtype: Dtype, array: Array | None, zarr_format: int, *, is_part: bool = False) -> Stored:
     """How elements of a type are stored.
 
     Parameters
@@ -106,6 +106,8 @@ def stored(dtype: Dtype, array: Array | None, zarr_format: int) -> Stored:
     array : ndarray or None
         The elements, where there are some: objects have to be looked at.
     zarr_format : {2, 3}
+    is_part : bool
+        Other ranks have more elements, and find how to store them on their own.
 
     Raises
     ------
@@ -119,8 +121,10 @@ def stored(dtype: Dtype, array: Array | None, zarr_format: int) -> Stored:
     if dtype.metadata and dtype.fields is None and dtype.kind != "T":
         dtype = np.dtype(dtype.str)  # what h5py says of its encoding
     if dtype.kind == "T":
-        how = tagged.tagged(dtype, lambda _leaf: False, TEXT, array)
+        how = tagged.tagged(dtype, lambda _leaf: False, TEXT, None if is_part else array)
         assert how is not None
+        if is_part and array is not None:
+            tagged.pack(array, how)  # what cannot be stored is found before anything is written
         return Stored(TEXT, how.tag, lambda part: tagged.pack(part, how))
     if dtype.itemsize == 0:
         raise TypeError(f"zarr cannot hold the type {dtype}, which has no bytes")

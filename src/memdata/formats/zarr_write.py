@@ -156,7 +156,8 @@ class ZarrTarget:
                 if node.array is not None and node.dtype.hasobject and node.dtype.kind != "T":
                     node.array = check_objects(node.array, only_ragged=True)
                 shape = node.shape
-                kind = zarr_types.stored(node.dtype, node.array, self._format)
+                is_part = node.part is not None
+                kind = zarr_types.stored(node.dtype, node.array, self._format, is_part=is_part)
         except UnicodeEncodeError as error:
             raise ValueError(f"{node.path}: text that is not ASCII: {error}") from None
         except TypeError as error:
