@@ -494,7 +494,22 @@ class _BaseGroup(GroupWords, _cmemdata._BaseGroup):
             children = len(self)
         except (KeyError, RuntimeError, ValueError):
             return f"<{type(self).__name__} {self.name!r}: not there>"
-        return f"<{type(self).__name__} {self.name!r}: {children} children>"
+        count = "1 child" if children == 1 else f"{children} children"
+        return f"<{type(self).__name__} {self.name!r}: {count}{self._where()}>"
+
+    def _where(self) -> str:
+        """What `repr` says of the place of the data; never asks other ranks, nor starts MPI."""
+        storage = self._get_storage()
+        if isinstance(storage, _cmemdata._Storage):
+            root = getattr(self._storage_root, "_storage_root", self._storage_root)
+            comm = getattr(root, "comm", None) if getattr(root, "distributed", False) else None
+            return "" if comm is None else f", distributed over {comm.size} ranks"
+        file = getattr(getattr(storage, "file", None), "filename", None)
+        return (
+            f", in the file {file!r}"
+            if file
+            else f", in a {type(storage).__module__.partition('.')[0]} store"
+        )
 
 
 def _is_more(dtype: Any, chunks: Any, compression: Any, options: Any) -> bool:
@@ -539,7 +554,7 @@ class MemGroup(_BaseGroup):
     >>> d = g.create_dataset("a/x", data=np.arange(3))
     >>> d.attrs["unit"] = "K"
     >>> g["a"], g["a/x"]
-    (<MemGroup '/a': 1 children>, <memh5 common dataset '/a/x': shape (3,), type "dtype('int64')">)
+    (<MemGroup '/a': 1 child>, <memh5 common dataset '/a/x': shape (3,), type "dtype('int64')">)
     """
 
     def __init__(self, distributed: bool = False, comm: Any = None) -> None:

@@ -601,6 +601,20 @@ class MPIArray(_cmemdata._MPIArray):
     def __str__(self) -> str:
         return str(self.local_array)
 
+    def describe(self) -> Any:
+        """Shape, type, ranks, memory, values of this rank; see `memdata.show.describe`.
+
+        Not collective.
+        """
+        from memdata import show
+
+        return show.describe(self)
+
+    def _repr_html_(self) -> str:
+        from memdata import show
+
+        return show.html(self)
+
     def __reduce__(self) -> Any:
         """Pickle the local part; of the communicators, only the world is kept."""
         from memdata import mpitools

@@ -619,6 +619,22 @@ def _operand(item: Any) -> Any:
     return getattr(item, "data", item) if isinstance(item, _cmemdata.MemDataset) else item
 
 
+# ---- seeing what is there -------------------------------------------------------------------------
+
+
+def describe(self: Any) -> Any:
+    """What one wants to know first of a dataset; see `memdata.show.describe`."""
+    from memdata import show
+
+    return show.describe(self)
+
+
+def _repr_html(self: Any) -> str:
+    from memdata import show
+
+    return show.html(self)
+
+
 # ---- into the native types -----------------------------------------------------------------------
 
 _ALL: dict[str, Any] = {
@@ -638,6 +654,8 @@ _ALL: dict[str, Any] = {
     "make_scale": make_scale,
     "is_scale": property(is_scale),
     "__array_ufunc__": _array_ufunc,
+    "describe": describe,
+    "_repr_html_": _repr_html,
 }
 
 _COMMON: dict[str, Any] = {

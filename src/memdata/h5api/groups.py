@@ -31,6 +31,25 @@ class GroupWords:
     _absolute: Callable[[str], str]
     _get_storage: Callable[[], Any]
 
+    # -- seeing what is there ----------------------------------------------------------------------
+
+    def tree(self, *, depth: int | None = None, max_children: int | None = None) -> Any:
+        """A picture of all that is below: ``print(group.tree())``; see `memdata.show.tree`."""
+        from memdata import show
+
+        return show.tree(self, depth=depth, max_children=max_children)
+
+    def describe(self) -> Any:
+        """What one wants to know first of a group; see `memdata.show.describe`."""
+        from memdata import show
+
+        return show.describe(self)
+
+    def _repr_html_(self) -> str:
+        from memdata import show
+
+        return show.html(self)
+
     # -- a mapping that can be changed -------------------------------------------------------------
 
     def pop(self, name: str, *default: Any) -> Any:
@@ -212,7 +231,7 @@ class GroupWords:
         >>> g = memdata.MemGroup()
         >>> g["a/x"] = [1, 2]
         >>> g.visititems(lambda name, child: print(name, child))
-        a <MemGroup '/a': 1 children>
+        a <MemGroup '/a': 1 child>
         a/x <memh5 common dataset '/a/x': shape (2,), type "dtype('int64')">
         """
         return self._walk(lambda path, _link, child: func(path, child), links_too=False)
