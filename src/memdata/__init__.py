@@ -36,11 +36,12 @@ from memdata.links import NamedType
 from memdata.trust import trust
 
 if TYPE_CHECKING:
-    from memdata import _io, _memh5  # noqa: F401 - programs reach them as memdata._io
+    from memdata import _io, _memh5, show  # noqa: F401 - programs reach them as memdata._io
     from memdata.comparing import diff, equal
     from memdata.copying import copyattrs, deep_group_copy, get_file, is_group
     from memdata.file import File
     from memdata.locking import lock_file
+    from memdata.show import describe
 
 #: Names that no tree needs, and the modules that have them: imported when they are asked for.
 _LATER = {
@@ -49,11 +50,13 @@ _LATER = {
     "_memh5": "",
     "copyattrs": "copying",
     "deep_group_copy": "copying",
+    "describe": "show",
     "diff": "comparing",
     "equal": "comparing",
     "get_file": "copying",
     "is_group": "copying",
     "lock_file": "locking",
+    "show": "",
 }
 
 __all__ = [
@@ -72,6 +75,7 @@ __all__ = [
     "__version__",
     "copyattrs",
     "deep_group_copy",
+    "describe",
     "diff",
     "equal",
     "fileformats",

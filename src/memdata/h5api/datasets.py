@@ -619,7 +619,7 @@ def _operand(item: Any) -> Any:
     return getattr(item, "data", item) if isinstance(item, _cmemdata.MemDataset) else item
 
 
-# ---- seeing what is there -------------------------------------------------------------------------
+# ---- seeing what is there ------------------------------------------------------------------------
 
 
 def describe(self: Any) -> Any:

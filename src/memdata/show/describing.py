@@ -235,7 +235,8 @@ def _range(array: Any) -> str:
         return f"{found.min()} to {found.max()}{note}"
     if array.dtype.kind == "c":
         size = np.abs(found)
-        return f"absolute {_number(size.min())} to {_number(size.max())}, mean {_number(found.mean())}{note}"
+        between = f"{_number(size.min())} to {_number(size.max())}"
+        return f"absolute {between}, mean {_number(found.mean())}{note}"
     with np.errstate(all="ignore"):
         mean = found.mean(dtype=np.float64)
     return f"{_number(found.min())} to {_number(found.max())}, mean {_number(mean)}{note}"

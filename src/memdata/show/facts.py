@@ -1,7 +1,7 @@
 """What there is to say about one group, dataset or link, wherever it is stored.
 
-Nothing here communicates between ranks, and nothing raises because of what a file holds: pictures are
-drawn when a session shows an object, and there an error or a wait would be worse than a gap.
+Nothing here communicates between ranks, and nothing raises because of what a file holds: pictures
+are drawn when a session shows an object, and there an error or a wait would be worse than a gap.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from memdata import _cmemdata, links
+from memdata.formats import is_zarr
 from memdata.formats.tree import NO_FILTERS, Filters
 from memdata.show import words
 
@@ -199,7 +200,7 @@ def children_of(group: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _names(group: Any) -> list[str]:
-    if type(group).__module__.partition(".")[0] == "zarr":
+    if is_zarr(group):
         from memdata.formats import zarr_library
 
         return [name for name, _member in zarr_library.members(group)]
@@ -209,16 +210,16 @@ def _names(group: Any) -> list[str]:
 def _child(group: Any, name: str) -> Any:
     if isinstance(group, _cmemdata._Storage):
         return dict.__getitem__(group, name)
-    if type(group).__module__.partition(".")[0] != "zarr" and hasattr(group, "get"):
-        link = group.get(name, getlink=True) if not _in_zarr(group) else None
+    if is_zarr(group) or is_zarr(getattr(group, "_data", None)):
+        from memdata.formats import zarr_library
+
+        with zarr_library.quiet():
+            return group[name]
+    if hasattr(group, "get"):
+        link = group.get(name, getlink=True)
         if _is_link(link):
             return link
     return group[name]
-
-
-def _in_zarr(group: Any) -> bool:
-    data = getattr(group, "_data", None)
-    return type(data).__module__.partition(".")[0] == "zarr"
 
 
 def _is_link(item: Any) -> bool:
@@ -333,9 +334,8 @@ def _axes(item: Any, attrs: Mapping[str, Any], shape: Shape | None) -> tuple[str
         return ()
     for name in _AXES:
         found = attrs.get(name)
-        if isinstance(found, list | tuple | np.ndarray) and len(np.shape(found)) == 1:
-            if len(found) == len(shape):
-                return tuple(_text(axis) if isinstance(axis, str | bytes) else "" for axis in found)
+        if isinstance(found, list | tuple | np.ndarray) and np.shape(found) == (len(shape),):
+            return tuple(_text(axis) if isinstance(axis, str | bytes) else "" for axis in found)
     names = getattr(getattr(item, "metadata", None), "dimension_names", None)
     if names and len(names) == len(shape):
         return tuple(_text(axis or "") for axis in names)
@@ -352,7 +352,7 @@ def _packing(item: Any, shape: Shape | None) -> tuple[Filters, int | None]:
         filters = filters_of(plist)[0]
         stored = None if shape is None or item.is_virtual else int(item.id.get_storage_size())
         return filters, stored
-    if package == "zarr" and shape is not None:
+    if is_zarr(item) and shape is not None:
         from memdata.formats import zarr_layout, zarr_library
 
         return zarr_layout.words_of(zarr_library.describe(item), shape, True)[0], None

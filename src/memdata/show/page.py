@@ -28,20 +28,25 @@ _PREVIEWS = 100
 _ATTRIBUTES = 50
 _RANKS = 64
 
-_STYLE = """
-.memdata{--md-dim:rgba(110,118,129,.95);--md-line:rgba(127,127,127,.35);--md-group:#0b5fc2;
---md-shape:#1a7f37;--md-type:#8a5a00;--md-rank:#8250df;--md-here:rgba(130,80,223,.3);
---md-bad:#cf222e;--md-box:rgba(127,127,127,.1);
-color:var(--jp-content-font-color1,inherit);font-size:13px;line-height:1.5;text-align:left}
-@media (prefers-color-scheme:dark){.memdata{--md-group:#79b8ff;--md-shape:#7ee787;--md-type:#e3b341;
---md-rank:#d2a8ff;--md-here:rgba(210,168,255,.3);--md-bad:#ff7b72;--md-dim:rgba(160,168,179,.95)}}
+#: Colours that read well on white and on black.
+_LIGHT = """--md-group:#0b5fc2;--md-shape:#1a7f37;--md-type:#8a5a00;--md-rank:#8250df;
+--md-here:rgba(130,80,223,.3);--md-bad:#cf222e;--md-dim:rgba(110,118,129,.95)"""
+_DARK = """--md-group:#79b8ff;--md-shape:#7ee787;--md-type:#e3b341;--md-rank:#d2a8ff;
+--md-here:rgba(210,168,255,.3);--md-bad:#ff7b72;--md-dim:rgba(160,168,179,.95)"""
+
+#: Notebooks and documentation say in these ways which theme they show; else the browser does.
+_STYLE = f"""
+.memdata{{{_LIGHT};--md-line:rgba(127,127,127,.35);--md-box:rgba(127,127,127,.1);
+color:var(--jp-content-font-color1,inherit);font-size:13px;line-height:1.5;text-align:left}}
+@media (prefers-color-scheme:dark){{.memdata{{{_DARK}}}}}
 [data-jp-theme-light="true"] .memdata,html[data-theme="light"] .memdata,
-html[theme="light"] .memdata{--md-group:#0b5fc2;--md-shape:#1a7f37;--md-type:#8a5a00;--md-rank:#8250df;
---md-here:rgba(130,80,223,.3);--md-bad:#cf222e;--md-dim:rgba(110,118,129,.95)}
-[data-jp-theme-light="false"] .memdata,html[data-theme="dark"] .memdata,html[theme="dark"] .memdata,
-.vscode-dark .memdata{--md-group:#79b8ff;--md-shape:#7ee787;--md-type:#e3b341;--md-rank:#d2a8ff;
---md-here:rgba(210,168,255,.3);--md-bad:#ff7b72;--md-dim:rgba(160,168,179,.95)}
-.memdata ul{list-style:none;margin:0 0 0 .45em;padding:0 0 0 .9em;border-left:1px solid var(--md-line)}
+body[data-theme="light"] .memdata,html[theme="light"] .memdata,.vscode-light .memdata{{{_LIGHT}}}
+[data-jp-theme-light="false"] .memdata,html[data-theme="dark"] .memdata,
+body[data-theme="dark"] .memdata,html[theme="dark"] .memdata,.vscode-dark .memdata{{{_DARK}}}
+"""
+_STYLE += """
+.memdata ul{list-style:none;margin:0 0 0 .45em;padding:0 0 0 .9em;
+border-left:1px solid var(--md-line)}
 .memdata li{margin:0;padding:0}
 .memdata summary{cursor:pointer}
 .memdata li.md-leaf{padding-left:1.05em}
@@ -53,7 +58,8 @@ html[theme="light"] .memdata{--md-group:#0b5fc2;--md-shape:#1a7f37;--md-type:#8a
 .memdata .md-bad{color:var(--md-bad)}
 .memdata .md-dim{color:var(--md-dim)}
 .memdata .md-more{margin:.1em 0 .4em 1.2em}
-.memdata table{border-collapse:collapse;margin:.1em 0;background:transparent;color:inherit;font:inherit}
+.memdata table{border-collapse:collapse;margin:.1em 0;background:transparent;
+color:inherit;font:inherit}
 .memdata tr,.memdata tr:nth-child(even){background:transparent}
 .memdata td{text-align:left;vertical-align:top;padding:0 .8em 0 0;border:0;white-space:normal;
 overflow-wrap:anywhere}
@@ -94,7 +100,8 @@ def _group_page(root: Entry, item: Any, previews: Iterator[int]) -> str:
     said = f"{kind_words(item)}, {words.amount(facts.children, 'child', 'children')}, {total}"
     if any(entry.hidden for entry in root.all()):
         said += " shown"
-    head = f'<span class="md-group">{_safe(facts.path)}</span> <span class="md-dim">{escape(said)}</span>'
+    name = f'<span class="md-group">{_safe(facts.path)}</span>'
+    head = f'{name} <span class="md-dim">{escape(said)}</span>'
     return (
         f"<details open><summary>{head}</summary>{_attributes(facts)}"
         f"{_children(root, previews, 0)}</details>"
@@ -102,9 +109,10 @@ def _group_page(root: Entry, item: Any, previews: Iterator[int]) -> str:
 
 
 def _children(entry: Entry, previews: Iterator[int], depth: int) -> str:
-    """The list of what is in a group. Deep trees are cut: browsers nest no deeper, nor do people."""
+    """The list of what is in a group; of deep trees the upper levels, browsers nest no more."""
     if depth > 60:
-        return f'<ul><li class="md-dim">{words.amount(len(entry.children), "child", "children")}</li></ul>'
+        count = words.amount(len(entry.children), "child", "children")
+        return f'<ul><li class="md-dim">{count}</li></ul>'
     rows = [_child(child, previews, depth) for child in entry.children]
     if entry.hidden:
         what = words.plural(entry.hidden, "child", "children")
