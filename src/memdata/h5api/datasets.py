@@ -629,7 +629,7 @@ def describe(self: Any) -> Any:
     return show.describe(self)
 
 
-def _repr_html(self: Any) -> str:
+def _repr_html_(self: Any) -> str:
     from memdata import show
 
     return show.html(self)
@@ -655,7 +655,7 @@ _ALL: dict[str, Any] = {
     "is_scale": property(is_scale),
     "__array_ufunc__": _array_ufunc,
     "describe": describe,
-    "_repr_html_": _repr_html,
+    "_repr_html_": _repr_html_,
 }
 
 _COMMON: dict[str, Any] = {
