@@ -11,10 +11,10 @@ ID := $(shell $(PYTHON) tools/environment.py id)
 STAMPS := .venv/stamps/$(ID)
 RUN := .venv/bin/python
 C_SOURCES := $(wildcard src/_cmemdata/*.c src/_cmemdata/*.h)
-PYTHON_FOLDERS := src tests benchmarks examples tools setup.py
+PYTHON_FOLDERS := src tests benchmarks docs/conf.py docs/_ext examples tools setup.py
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-parallel-hdf5 test-zarr2 torture lint lint-python lint-types lint-c demo bench format clean
+.PHONY: help build test test-parallel-hdf5 test-zarr2 torture lint lint-python lint-types lint-c demo bench docs format clean
 .DELETE_ON_ERROR:
 
 help: ## show this text
@@ -59,12 +59,17 @@ demo: $(STAMPS)/demo build ## analyse one second of three gravitational-wave det
 bench: $(STAMPS)/test build ## print the table of speeds
 	$(RUN) -m benchmarks $(ARGS)
 
+docs: $(STAMPS)/docs build ## build the pages of documentation, docs/_build/html/index.html
+	$(RUN) -m sphinx -q -W --keep-going -j auto -d docs/_build/doctrees docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
 format: $(STAMPS)/lint ## lay out Python and C code
 	$(RUN) -m ruff check --fix-only --quiet $(PYTHON_FOLDERS)
 	$(RUN) -m ruff format $(PYTHON_FOLDERS)
 	.venv/bin/clang-format -i $(C_SOURCES)
 
 clean: ## remove what was made, the environment too
+	rm -rf docs/_build docs/reference/generated
 	rm -rf .venv .venv-parallel .venv-zarr2 .cache build dist demo-output src/*.egg-info src/memdata/*.so
 	rm -rf .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find $(PYTHON_FOLDERS) -name __pycache__ -prune -exec rm -rf {} +

@@ -9,7 +9,7 @@ import traceback
 from pathlib import Path
 
 from .harness import FULL, QUICK, Effort, NotHereError, Outcome, Row, Subject
-from .report import Machine, MarkdownTable, TextTable, write_json
+from .report import Machine, MarkdownTable, TextTable, store_figures, write_json
 
 #: The modules that declare rows, in the order of the table. Each has a `Subject` named ``subject``.
 SUBJECTS = (
@@ -39,6 +39,12 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("--quick", action="store_true", help="fewer samples: seconds, more noise")
     parser.add_argument("--markdown", action="store_true", help="print a table for the README")
     parser.add_argument("--json", metavar="FILE", type=Path, help="also write all samples to FILE")
+    parser.add_argument(
+        "--store",
+        metavar="FILE",
+        type=Path,
+        help="also put the figures into FILE, beside other rows: docs/speeds.json for the docs",
+    )
     parser.add_argument("--check", action="store_true", help="exit with 1 if a target is missed")
     return parser
 
@@ -86,6 +92,8 @@ def main(argv: list[str] | None = None) -> int:
             print("\n".join(table.row(outcomes[-1])), flush=True)
     if options.json:
         write_json(options.json, machine, outcomes)
+    if options.store:
+        store_figures(options.store, machine, outcomes)
     measured = [outcome for outcome in outcomes if outcome.timing is not None]
     if not options.markdown:
         print(f"\n{sum(o.met for o in measured)} of {len(outcomes)} targets met")

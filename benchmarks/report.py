@@ -178,25 +178,9 @@ def write_json(path: Path, machine: Machine, outcomes: Iterable[Outcome]) -> Non
     """Everything that was measured, each sample in its row's unit, for programs."""
     rows = []
     for outcome in outcomes:
-        row, timing = outcome.row, outcome.timing
-        entry: dict[str, object] = {
-            "subject": outcome.subject.title,
-            "name": row.name,
-            "target": row.target,
-            "unit": row.unit,
-            "met": outcome.met,
-            "statements": {"before": row.before, "anchor": row.anchor, "ours": row.ours},
-        }
-        if timing is None:
-            entry["trouble"] = outcome.trouble
-        else:
-            entry |= {
-                "anchor": timing.best_anchor,
-                "ours": timing.best_ours,
-                "ratio": timing.ratio,
-                "median_ratio": timing.median_ratio,
-                "samples": {"anchor": timing.anchor, "ours": timing.ours},
-            }
+        entry = _figures(outcome)
+        if outcome.timing is not None:
+            entry["samples"] = {"anchor": outcome.timing.anchor, "ours": outcome.timing.ours}
         rows.append(entry)
     content = {
         "machine": vars(machine),
@@ -204,3 +188,42 @@ def write_json(path: Path, machine: Machine, outcomes: Iterable[Outcome]) -> Non
         "rows": rows,
     }
     path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def store_figures(path: Path, machine: Machine, outcomes: Iterable[Outcome]) -> None:
+    """Put what was measured, without the samples, beside the other rows of a file.
+
+    Rows that another machine, or other versions, gave are left out: a table is of one place.
+    """
+    where = {name: value for name, value in vars(machine).items() if name != "load"}
+    old = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    rows = old["rows"] if old.get("machine") == where else []
+    found = {(row["subject"], row["name"]): row for row in rows}
+    for outcome in outcomes:
+        found[outcome.subject.title, outcome.row.name] = _figures(outcome)
+    today = dt.datetime.now(dt.UTC).date().isoformat()
+    content = {"machine": where, "date": today, "rows": list(found.values())}
+    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def _figures(outcome: Outcome) -> dict[str, object]:
+    """A row's statements, and its figures in its unit or why there are none."""
+    row, timing = outcome.row, outcome.timing
+    entry: dict[str, object] = {
+        "subject": outcome.subject.title,
+        "name": row.name,
+        "target": row.target,
+        "unit": row.unit,
+        "met": outcome.met,
+        "statements": {"before": row.before, "anchor": row.anchor, "ours": row.ours},
+    }
+    if timing is None:
+        entry["trouble"] = outcome.trouble
+    else:
+        entry |= {
+            "anchor": timing.best_anchor,
+            "ours": timing.best_ours,
+            "ratio": timing.ratio,
+            "median_ratio": timing.median_ratio,
+        }
+    return entry

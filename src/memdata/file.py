@@ -72,7 +72,7 @@ class File(FileGroup):
     name : str or path-like
         The file.
     mode : {"r", "r+", "w", "w-", "x", "a"}
-            As h5py's: read, change, replace, create (twice), change or create. With "r" nothing is
+        As h5py's: read, change, replace, create (twice), change or create. With "r" nothing is
         saved, and groups and data cannot be changed (attributes can, in memory).
     save_on_close : bool or None
         None saves when something was changed (and new files always); True always; False never.

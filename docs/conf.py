@@ -1,0 +1,73 @@
+"""Settings of Sphinx; `make docs` builds docs/_build/html. Nothing is fetched from the internet."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent / "_ext"))
+
+import memdata
+
+project = "memdata"
+author = "The memdata developers"
+project_copyright = author
+version = release = memdata.__version__
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "numpydoc",
+    "myst_parser",
+    "sphinx_design",
+    "sphinx_copybutton",
+    "code_links",
+    "speeds",
+]
+source_suffix = {".rst": "restructuredtext", ".md": "markdown"}
+exclude_patterns = ["_build", "**.ipynb_checkpoints"]
+templates_path = ["_templates"]
+nitpicky = False  # see default_role
+keep_warnings = True
+
+# ---- pages ----
+myst_enable_extensions = ["colon_fence", "deflist", "fieldlist"]
+myst_heading_anchors = 3
+highlight_language = "none"  # a block that names no language is a drawing
+copybutton_prompt_text = r"\$ |>>> |\.\.\. "
+copybutton_prompt_is_regexp = True
+copybutton_exclude = ".linenos, .gp, .go"
+
+# ---- reference ----
+default_role = "py:obj"  # what stands in single backticks is a link where that leads somewhere
+autosummary_generate = True
+autosummary_imported_members = True
+toc_object_entries_show_parents = "hide"
+autodoc_typehints = "none"  # docstrings say them, with shapes and units
+autodoc_member_order = "groupwise"
+autodoc_preserve_defaults = True
+autoclass_content = "class"
+numpydoc_show_class_members = False
+numpydoc_class_members_toctree = False
+numpydoc_xref_param_type = False
+
+# ---- theme ----
+html_theme = "pydata_sphinx_theme"
+html_title = "memdata"
+html_static_path = ["_static"]
+html_css_files = ["memdata.css"]
+html_show_sourcelink = False
+html_copy_source = False
+html_theme_options = {
+    "show_prev_next": True,
+    "navigation_with_keys": True,
+    "header_links_before_dropdown": 7,
+    "navbar_align": "left",
+    "navbar_end": ["theme-switcher"],
+    "secondary_sidebar_items": ["page-toc"],
+    "footer_start": ["copyright"],
+    "footer_end": ["sphinx-version"],
+    "pygments_light_style": "tango",
+    "pygments_dark_style": "monokai",
+}
+html_sidebars = {"index": [], "performance": [], "faq": [], "changes": [], "switching": []}
