@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from memdata import MemGroup, deep_group_copy, threads
-from memdata._cmemdata import fletcher32, shuffle_bytes
+from memdata._cmemdata import fletcher32, shuffle_bytes, unpack_bitshuffled
 from memdata.formats import hdf5_chunks, hdf5_codecs, hdf5_tiles
 
 PIPELINES = {
@@ -384,3 +384,71 @@ class TestThreads:
         assert len(taken) < 20
         results.close()
         assert not [t for t in threading.enumerate() if t.name.startswith("memdata-")]
+
+
+class TestBitshuffled:
+    """Chunks read and unpacked past HDF5 and without the interpreter's lock."""
+
+    @pytest.fixture
+    def stored(self, tmp_path):
+        """An array, a file, where its four chunks lie, and the address of the function."""
+        library = hdf5_codecs._bitshuffle()
+        if library is None:
+            pytest.skip("this hdf5plugin hides bitshuffle's functions")
+        array = np.arange(64 * 96, dtype="i4").reshape(64, 96)
+        with h5py.File(tmp_path / "x.h5", "w") as file:
+            dataset = file.create_dataset(
+                "x", data=array, chunks=(32, 48), **hdf5plugin.Bitshuffle()
+            ).id
+            infos = [dataset.get_chunk_info(number) for number in range(4)]
+        places = [(info.byte_offset, info.size, info.chunk_offset) for info in infos]
+        function = ctypes.cast(library.bshuf_decompress_lz4, ctypes.c_void_p).value
+        with open(tmp_path / "x.h5", "r+b") as file:
+            yield array, file, places, function
+
+    @staticmethod
+    def unpack(file, jobs, function, itemsize=4):
+        longest = max(size for _offset, size, _place in jobs)
+        rooms = np.empty(longest, "u1"), np.empty(32 * 48 * 4, "u1")
+        return unpack_bitshuffled(file.fileno(), jobs, *rooms, function, itemsize)
+
+    @pytest.mark.parametrize("index", [np.s_[:, :], np.s_[::-1, :], np.s_[:, ::-1]], ids=str)
+    def test_elements_go_to_their_places(self, stored, index):
+        array, file, places, function = stored
+        out = np.zeros((64, 96), "i4")[index]
+        jobs = [(at, n, out[a : a + 32, b : b + 48]) for at, n, (a, b) in places]
+        assert self.unpack(file, jobs, function) == 4
+        assert np.array_equal(out, array)
+
+    def test_it_stops_at_the_first_that_is_not_as_it_should_be(self, stored):
+        array, file, places, function = stored
+        out = np.zeros((4, 32, 48), "i4")
+        jobs = [(at, n, out[i]) for i, (at, n, _origin) in enumerate(places)]
+        file.seek(places[2][0] + 12)
+        file.write(b"\xff\xff")  # the length of its first block
+        file.flush()
+        assert self.unpack(file, jobs, function) == 2
+        assert np.array_equal(out[1], array[:32, 48:])
+        assert not out[3].any()
+
+    def test_the_end_of_the_file_is_no_chunk(self, stored):
+        _array, file, places, function = stored
+        out = np.zeros((32, 48), "i4")
+        assert self.unpack(file, [(1 << 40, places[0][1], out)], function) == 0
+
+    def test_rooms_too_small_are_refused(self, stored):
+        _array, file, places, function = stored
+        out, room = np.zeros((32, 48), "i4"), np.empty(10_000, "u1")
+        at, n, _origin = places[0]
+        for packed, unpacked in ((room[: n - 1], room), (room, room[: out.nbytes - 1])):
+            with pytest.raises(ValueError, match="there is room for"):
+                unpack_bitshuffled(file.fileno(), [(at, n, out)], packed, unpacked, function, 4)
+
+    def test_places_that_cannot_be_written_are_refused(self, stored):
+        _array, file, places, function = stored
+        out = np.zeros((32, 48), "i4")
+        out.flags.writeable = False
+        with pytest.raises(ValueError, match="read-only"):
+            self.unpack(file, [(*places[0][:2], out)], function)
+        with pytest.raises(TypeError, match="objects"):
+            self.unpack(file, [(*places[0][:2], np.empty((32, 48), "O"))], function)

@@ -122,6 +122,7 @@ int mpiarray_init(PyObject *module, module_state *state);
 int global_slice_init(PyObject *module, module_state *state);
 int distributed_init(PyObject *module, module_state *state);
 int filters_init(PyObject *module);
+int bitshuffled_init(PyObject *module);
 int output_init(PyObject *module, module_state *state);
 
 /* Make a type from its spec, keep it in *place and add it to the module under its name.

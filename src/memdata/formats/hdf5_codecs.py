@@ -22,11 +22,12 @@ from typing import Any, Protocol
 import numpy as np
 from h5py import h5z
 
-from memdata._cmemdata import fletcher32, shuffle_bytes
+from memdata._cmemdata import end_of_records, fletcher32, shuffle_bytes, unpack_bitshuffled
 from memdata.fileformats import H5FILTER
 
 __all__ = ["BadChunkError", "Pipeline", "pipeline_of"]
 
+Array = np.ndarray[Any, Any]
 Bytes = np.ndarray[Any, np.dtype[np.uint8]]
 
 
@@ -61,6 +62,36 @@ class Pipeline:
     def leaves(self, mask: int) -> bool:
         """Whether a chunk with such a mask (see `decode`) is as it was."""
         return not ~mask & ((1 << len(self._stages)) - 1)
+
+    @property
+    def reads(self) -> bool:
+        """Whether there is a way to read many chunks at once: `read`."""
+        return len(self._stages) == 1 and isinstance(self._stages[0], _Bitshuffle)
+
+    def read(
+        self, descriptor: int, chunks: list[tuple[int, int, Array]], packed: Bytes, unpacked: Bytes
+    ) -> int:
+        """Read chunks from a file and unpack them to their places, without the interpreter's lock.
+
+        Parameters
+        ----------
+        descriptor : int
+            Of the file.
+        chunks : list of (int, int, ndarray)
+            Where each begins in the file, its bytes there, and the place of its elements. No filter
+            was left out.
+        packed, unpacked : ndarray of uint8
+            To work in; as long as the longest chunk in the file and in memory.
+
+        Returns
+        -------
+        int
+            How many chunks were done, from the first on. Where the next one is not as it should be,
+            `decode` says why.
+        """
+        (stage,) = self._stages
+        assert isinstance(stage, _Bitshuffle)
+        return stage.read(descriptor, chunks, packed, unpacked)
 
     def encode(self, raw: Bytes) -> Bytes:
         """Pack the bytes of a chunk; it may be `raw` itself."""
@@ -173,7 +204,6 @@ class _Gzip:
 
 #: Two numbers that begin a chunk of bitshuffle: bytes unpacked, bytes of a block.
 _HEADER = struct.Struct(">QI")
-_BLOCK = struct.Struct(">I")
 
 
 class _Bitshuffle:
@@ -195,6 +225,19 @@ class _Bitshuffle:
         if self._kind == "zstd" and not self._level:
             self._level = (0,)
         self._local = threading.local()
+        self._decompress: int | None = None
+        if self._kind:
+            function = getattr(library, f"bshuf_decompress_{self._kind}")
+            self._decompress = ctypes.cast(function, ctypes.c_void_p).value
+
+    def read(
+        self, descriptor: int, chunks: list[tuple[int, int, Array]], packed: Bytes, unpacked: Bytes
+    ) -> int:
+        if self._decompress is None:
+            return 0
+        return unpack_bitshuffled(
+            descriptor, chunks, packed, unpacked, self._decompress, self._size
+        )
 
     def encode(self, raw: Bytes) -> Bytes:
         count = raw.size // self._size
@@ -243,15 +286,9 @@ class _Bitshuffle:
             )
         count = told // self._size
         blocks = count // block + bool(count % block // 8)
-        data, end = packed.data, packed.size
-        position, unpack = _HEADER.size, _BLOCK.unpack_from
-        for _ in range(blocks):
-            if position + 4 > end:
-                break
-            position += 4 + unpack(data, position)[0]
-        position += count % 8 * self._size
-        if position != end:
-            raise BadChunkError(f"bitshuffle has blocks of {position} bytes in a chunk of {end}")
+        end = end_of_records(packed, _HEADER.size, blocks)
+        if end < 0 or end + count % 8 * self._size != packed.size:
+            raise BadChunkError(f"the blocks of bitshuffle do not end with its {packed.size} bytes")
         return told, block
 
     def _scratch(self, size: int) -> Bytes:

@@ -67,8 +67,7 @@ class _Tiles:
             order = ()
 
         def batch_done(batch: list[tuple[Tile, Any]]) -> None:
-            for tile, found in batch:
-                self._read_tile(tile, found, view, order)
+            self._read_batch(batch, view, order)
 
         work = self._batches(region)
         for _ in in_order(batch_done, work, self.threads, "read"):
@@ -83,6 +82,10 @@ class _Tiles:
     def _find(self, tile: Tile) -> Any:
         """What only the calling thread may ask HDF5 for."""
         raise NotImplementedError
+
+    def _read_batch(self, batch: list[tuple[Tile, Any]], view: Array, order: Shape) -> None:
+        for tile, found in batch:
+            self._read_tile(tile, found, view, order)
 
     def _read_tile(self, tile: Tile, found: Any, view: Array, order: Shape) -> None:
         raise NotImplementedError
@@ -266,6 +269,30 @@ class ChunkedTiles(_Tiles):
         self._dataset.read(h5s.create_simple(counts), space, part, h5t.py_create(self.dtype))
         whole[tuple(slice(count) for count in counts)] = part
         return whole
+
+    def _read_batch(self, batch: list[tuple[Tile, Any]], view: Array, order: Shape) -> None:
+        done = 0
+        if self._descriptor is not None and self._pipeline.reads:
+            chunks: list[tuple[int, int, Array]] = []
+            for tile, found in batch:
+                place = self._place(tile, found, view)
+                if place is None:
+                    break
+                chunks.append((found.offset, found.size, place))
+            if chunks:
+                longest = max(size for _offset, size, _place in chunks)
+                packed = self._scratch(longest, "packed")
+                done = self._pipeline.read(self._descriptor, chunks, packed, self._scratch())
+        super()._read_batch(batch[done:], view, order)
+
+    def _place(self, tile: Tile, found: _Found | None, view: Array) -> Array | None:
+        """Where the elements of a packed chunk go as they are, all of them; None for others."""
+        if not tile.whole or found is None or found.offset < 0 or found.mask:
+            return None
+        if not all(isinstance(part, slice) for part in tile.target):
+            return None
+        place: Array = view[tile.target]
+        return place if place.nbytes == self.nbytes else None
 
     def _read_tile(self, tile: Tile, found: _Found | None, view: Array, order: Shape) -> None:
         if found is None:
