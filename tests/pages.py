@@ -12,13 +12,15 @@ What a block is for is said by its language:
 ``console``
     Commands after ``$ ``, with what they print below; ``...`` stands for anything.
 
-Other blocks are for reading.
+Other blocks are for reading. A block that imports an optional package is left out where that
+is not installed, and so is a page called like one.
 """
 
 from __future__ import annotations
 
 import contextlib
 import doctest
+import importlib.util
 import io
 import os
 import re
@@ -56,6 +58,15 @@ def blocks(page: Path) -> Iterator[Block]:
             options = dict(OPTION.findall(body))
             if "caption" in options:
                 yield Block(line, "file", OPTION.sub("", body).lstrip("\n"), options["caption"])
+
+
+OPTIONAL = ("anndata", "dask", "matplotlib", "pandas", "xarray")
+
+
+def can_run(block: Block, page: Path) -> bool:
+    """Whether the optional packages that a block uses are installed."""
+    needed = [name for name in OPTIONAL if f"import {name}" in block.text or name == page.stem]
+    return all(importlib.util.find_spec(name) for name in needed)
 
 
 def _check(wanted: str, got: str) -> None:
@@ -103,6 +114,8 @@ def main() -> None:
     program = sys.modules["__main__"] = types.ModuleType("__main__")
     names = vars(program)
     for block in blocks(page):
+        if not can_run(block, page):
+            continue
         try:
             if block.kind == "python":
                 run_program(block, page, names)

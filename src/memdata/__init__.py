@@ -34,6 +34,7 @@ from memdata.h5api import attributes as _attributes  # noqa: F401 - adds methods
 from memdata.h5api import datasets as _datasets  # noqa: F401 - likewise
 from memdata.links import NamedType
 from memdata.trust import trust
+from memdata.xarrays import from_xarray, to_xarray
 
 if TYPE_CHECKING:
     from memdata import _io, _memh5, show  # noqa: F401 - programs reach them as memdata._io
@@ -79,11 +80,13 @@ __all__ = [
     "diff",
     "equal",
     "fileformats",
+    "from_xarray",
     "get_file",
     "is_group",
     "lock_file",
     "mpiarray",
     "ro_dict",
+    "to_xarray",
     "trust",
 ]
 
