@@ -34,7 +34,6 @@ from memdata.h5api import attributes as _attributes  # noqa: F401 - adds methods
 from memdata.h5api import datasets as _datasets  # noqa: F401 - likewise
 from memdata.links import NamedType
 from memdata.trust import trust
-from memdata.xarrays import from_xarray, to_xarray
 
 if TYPE_CHECKING:
     from memdata import _io, _memh5, show  # noqa: F401 - programs reach them as memdata._io
@@ -43,6 +42,7 @@ if TYPE_CHECKING:
     from memdata.file import File
     from memdata.locking import lock_file
     from memdata.show import describe
+    from memdata.xarrays import from_xarray, to_xarray
 
 #: Names that no tree needs, and the modules that have them: imported when they are asked for.
 _LATER = {
@@ -54,10 +54,12 @@ _LATER = {
     "describe": "show",
     "diff": "comparing",
     "equal": "comparing",
+    "from_xarray": "xarrays",
     "get_file": "copying",
     "is_group": "copying",
     "lock_file": "locking",
     "show": "",
+    "to_xarray": "xarrays",
 }
 
 __all__ = [
