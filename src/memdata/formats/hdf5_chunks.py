@@ -108,8 +108,7 @@ class Packer:
             return [
                 Packed(
                     tuple(o + p for o, p in zip(origin, place, strict=True)),
-                    0,
-                    self._packed(block, place),
+                    *self._packed(block, place),
                 )
                 for place in batch
             ]
@@ -117,8 +116,8 @@ class Packer:
         for done in in_order(packed, batches, thread_count(sharing), "pack"):
             yield from done
 
-    def _packed(self, block: Array, place: Shape) -> Array:
-        """The packed bytes of a chunk; where it stands out at the end, with fill values."""
+    def _packed(self, block: Array, place: Shape) -> tuple[int, Array]:
+        """The mask and the bytes of a chunk; where it stands out at the end, with fill values."""
         part = block[
             tuple(
                 slice(start, start + step) for start, step in zip(place, self._chunk, strict=True)
@@ -133,8 +132,8 @@ class Packer:
             whole[...] = self._fill
         whole[tuple(slice(length) for length in part.shape)] = part
         raw = _flat(whole)
-        packed = self._pipeline.encode(raw)
-        return packed.copy() if packed is raw else packed  # the next chunk will be in `whole`
+        mask, packed = self._pipeline.encode(raw)
+        return mask, packed.copy() if packed is raw else packed  # `whole` is for the next one
 
 
 def _flat(array: Array) -> Array:

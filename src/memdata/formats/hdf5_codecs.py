@@ -2,8 +2,8 @@
 
 HDF5 holds one lock for the whole process while it packs or unpacks a chunk. The functions here
 hold neither that lock nor the interpreter's, so chunks can be packed and unpacked side by side. The
-bytes are the same: `zlib` is what HDF5 calls for gzip, and bitshuffle is the very code of
-hdf5plugin's filter, called past HDF5.
+bytes are the same: `zlib` is what HDF5 calls for gzip, bitshuffle is the very code of hdf5plugin's
+filter, called past HDF5, and numcodecs has what the filters Blosc, LZ4 and Zstandard call.
 
 A pipeline with a filter that is not known here has no `Pipeline`; HDF5 itself does it then.
 """
@@ -17,34 +17,17 @@ import struct
 import threading
 import zlib
 from functools import cache
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from h5py import h5z
 
 from memdata._cmemdata import end_of_records, fletcher32, shuffle_bytes, unpack_bitshuffled
 from memdata.fileformats import H5FILTER
+from memdata.formats import hdf5_numcodecs
+from memdata.formats.hdf5_stage import Array, BadChunkError, Bytes, Stage
 
 __all__ = ["BadChunkError", "Pipeline", "pipeline_of"]
-
-Array = np.ndarray[Any, Any]
-Bytes = np.ndarray[Any, np.dtype[np.uint8]]
-
-
-class BadChunkError(OSError):
-    """The bytes of a chunk are not what its filters make."""
-
-
-class _Stage(Protocol):
-    """One filter. Both functions may run in several threads at the same time."""
-
-    grows: int | None  # how many bytes longer the packed bytes are; None: that depends on them
-
-    def encode(self, raw: Bytes) -> Bytes:
-        """What the file gets of the bytes."""
-
-    def decode(self, packed: Bytes, size: int | None, out: Bytes | None) -> Bytes:
-        """The bytes again: `size` of them where that is known; in `out`, or elsewhere."""
 
 
 class Pipeline:
@@ -56,7 +39,7 @@ class Pipeline:
         The filters.
     """
 
-    def __init__(self, stages: list[_Stage]) -> None:
+    def __init__(self, stages: list[Stage]) -> None:
         self._stages = stages
 
     def leaves(self, mask: int) -> bool:
@@ -93,11 +76,24 @@ class Pipeline:
         assert isinstance(stage, _Bitshuffle)
         return stage.read(descriptor, chunks, packed, unpacked)
 
-    def encode(self, raw: Bytes) -> Bytes:
-        """Pack the bytes of a chunk; it may be `raw` itself."""
-        for stage in self._stages:
-            raw = stage.encode(raw)
-        return raw
+    def encode(self, raw: Bytes) -> tuple[int, Bytes]:
+        """Pack the bytes of a chunk.
+
+        Returns
+        -------
+        mask : int
+            The filters that were left out, a bit each.
+        packed : ndarray of uint8
+            It may be `raw` itself.
+        """
+        mask = 0
+        for place, stage in enumerate(self._stages):
+            packed = stage.encode(raw)
+            if packed is None:
+                mask |= 1 << place
+            else:
+                raw = packed
+        return mask, raw
 
     def decode(self, packed: Bytes, mask: int, out: Bytes) -> Bytes:
         """Unpack a chunk.
@@ -135,6 +131,7 @@ class Pipeline:
 
 class _Shuffle:
     grows: int | None = 0
+    sized = False
 
     def __init__(self, size: int) -> None:
         self._size = size
@@ -157,6 +154,7 @@ class _Shuffle:
 
 class _Fletcher:
     grows: int | None = 4
+    sized = False
 
     def encode(self, raw: Bytes) -> Bytes:
         result = np.empty(raw.size + 4, np.uint8)
@@ -178,6 +176,7 @@ class _Fletcher:
 
 class _Gzip:
     grows: int | None = None
+    sized = False
     #: No stream of so few bytes can fill the memory by being unpacked in one go.
     _HARMLESS = 1 << 20
 
@@ -215,6 +214,7 @@ class _Bitshuffle:
     """
 
     grows: int | None = None
+    sized = False
 
     def __init__(self, library: Any, values: tuple[int, ...]) -> None:
         self._library = library
@@ -352,17 +352,17 @@ def pipeline_of(plist: Any) -> Pipeline | None:
     Pipeline or None
         None where a filter is not known here.
     """
-    stages: list[_Stage] = []
+    stages: list[Stage] = []
     for index in range(plist.get_nfilters()):
         code, _flags, values, _name = plist.get_filter(index)
         stage = _stage(code, values)
-        if stage is None:
+        if stage is None or (stage.sized and any(before.grows is None for before in stages)):
             return None
         stages.append(stage)
     return Pipeline(stages)
 
 
-def _stage(code: int, values: tuple[int, ...]) -> _Stage | None:
+def _stage(code: int, values: tuple[int, ...]) -> Stage | None:
     if code == h5z.FILTER_SHUFFLE and values:
         return _Shuffle(values[0])
     if code == h5z.FILTER_FLETCHER32:
@@ -373,4 +373,4 @@ def _stage(code: int, values: tuple[int, ...]) -> _Stage | None:
         library = _bitshuffle()
         if library is not None and values[3] % 8 == 0:
             return _Bitshuffle(library, values)
-    return None
+    return hdf5_numcodecs.stage(code, values)
