@@ -592,3 +592,25 @@ def test_many_nodes_there_and_back(tmp_path):
             deep_group_copy(file, again)
     assert_same_tree(again, tree)
     assert str(tmp_path / "x.h5") not in open_descriptors()
+
+
+def test_a_group_copied_into_one_of_its_own_members():
+    tree = MemGroup()
+    tree.create_group("a/b/x")
+    tree.create_group("a/c")
+    deep_group_copy(tree["a"], tree["a/b"])
+    assert set(tree["a"]) == {"b", "c"}
+    assert set(tree["a/b"]) == {"b", "c", "x"}
+    assert set(tree["a/b/b"]) == {"x"}
+
+
+def test_a_tree_deeper_than_the_stack():
+    tree = MemGroup()
+    deepest = tree
+    for _ in range(20_000):
+        deepest = deepest.create_group("d")
+    deepest.attrs["here"] = 1
+    again = MemGroup.from_group(tree)
+    for _ in range(20_000):
+        again = again["d"]
+    assert again.attrs["here"] == 1

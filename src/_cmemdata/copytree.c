@@ -20,6 +20,9 @@ typedef struct {
     PyObject *
         copies; /* dict: address of a _Storage or body -> its copy. Other names of it, and circles, get the
                            same */
+    PyObject *
+        groups; /* list of (group, its copy, path, is the copy new): their children are still to be forked */
+    PyObject *puts;   /* list of (group of the target, name, copy): put there when all is forked */
     PyObject *others; /* list of (group, name): copies still to be made of what is no node */
 } copy_run;
 
@@ -158,7 +161,19 @@ fork_attrs(copy_run *run, PyObject *source, PyObject *target)
     return done;
 }
 
-static int fork_children(copy_run *run, PyObject *source, PyObject *target, PyObject *path);
+/* All of a group but its children, which come when it is its turn in the list: a deep tree needs no stack. */
+static int
+fork_group(copy_run *run, PyObject *source, PyObject *target, PyObject *path, bool is_new)
+{
+    if (copy_remember(run, source, target) < 0 || fork_attrs(run, source, target) < 0 ||
+        fork_creation(source, target) < 0) {
+        return -1;
+    }
+    PyObject *entry = PyTuple_Pack(4, source, target, path, is_new ? Py_True : Py_False);
+    int done = entry != NULL ? PyList_Append(run->groups, entry) : -1;
+    Py_XDECREF(entry);
+    return done;
+}
 
 /* A link, which nobody changes, or what somebody put into the dict: shared. A named type: for now. */
 static PyObject *
@@ -199,31 +214,38 @@ fork_child(copy_run *run, PyObject *child, PyObject *name, PyObject *target, PyO
     if (there == 1 && !is_storage(run->state, group)) {
         Py_CLEAR(group);
     }
-    if (group == NULL) {
+    bool is_new = group == NULL;
+    if (is_new) {
         group = storage_new(run->state);
     }
-    if (group != NULL && fork_children(run, child, group, path) < 0) {
+    if (group != NULL && fork_group(run, child, group, path, is_new) < 0) {
         Py_CLEAR(group);
     }
     return group;
 }
 
 static int
-fork_children(copy_run *run, PyObject *source, PyObject *target, PyObject *path)
+append_put(copy_run *run, PyObject *target, PyObject *name, PyObject *copy)
 {
-    if (copy_remember(run, source, target) < 0 || fork_attrs(run, source, target) < 0 ||
-        fork_creation(source, target) < 0) {
-        return -1;
-    }
+    PyObject *put = PyTuple_Pack(3, target, name, copy);
+    int done = put != NULL ? PyList_Append(run->puts, put) : -1;
+    Py_XDECREF(put);
+    return done;
+}
+
+/* The children into a group that nobody else has, or, where they would be seen (the target may lie in the
+   source), noted for later. */
+static int
+fork_children(copy_run *run, PyObject *source, PyObject *target, PyObject *path, bool is_new)
+{
     PyObject *names = PyDict_Keys(source);
-    if (names == NULL || (run->options->sort && PyList_Sort(names) < 0) ||
-        Py_EnterRecursiveCall(" while copying a tree")) {
+    if (names == NULL || (run->options->sort && PyList_Sort(names) < 0)) {
         Py_XDECREF(names);
         return -1;
     }
     int done = 0;
     for (Py_ssize_t i = 0; done == 0 && i < PyList_GET_SIZE(names); i++) {
-        PyObject *name = PyList_GET_ITEM(names, i), *child, *old = NULL;
+        PyObject *name = PyList_GET_ITEM(names, i), *child;
         if (dict_get(source, name, &child) != 1) {
             done = PyErr_Occurred() ? -1 : 0;
             continue;
@@ -231,20 +253,56 @@ fork_children(copy_run *run, PyObject *source, PyObject *target, PyObject *path)
         PyObject *child_path = join_names(path, name);
         PyObject *copy =
             child_path != NULL ? fork_child(run, child, name, target, path, child_path) : NULL;
-        done = copy != NULL ? dict_get(target, name, &old) : -1;
-        if (done == 1) {
-            done = PyList_Append(run->replaced, old);
-            Py_DECREF(old);
+        if (copy == NULL) {
+            done = -1;
         }
-        if (done == 0) {
-            done = PyDict_SetItem(target, name, copy);
+        else {
+            done =
+                is_new ? PyDict_SetItem(target, name, copy) : append_put(run, target, name, copy);
         }
         Py_XDECREF(copy);
         Py_XDECREF(child_path);
         Py_DECREF(child);
     }
-    Py_LeaveRecursiveCall();
     Py_DECREF(names);
+    return done;
+}
+
+static int
+put_all(copy_run *run)
+{
+    int done = 0;
+    for (Py_ssize_t i = 0; done == 0 && i < PyList_GET_SIZE(run->puts); i++) {
+        PyObject *put = PyList_GET_ITEM(run->puts, i), *old = NULL;
+        PyObject *target = PyTuple_GET_ITEM(put, 0), *name = PyTuple_GET_ITEM(put, 1);
+        done = dict_get(target, name, &old);
+        if (done == 1) {
+            done = PyList_Append(run->replaced, old);
+            Py_DECREF(old);
+        }
+        if (done == 0) {
+            done = PyDict_SetItem(target, name, PyTuple_GET_ITEM(put, 2));
+        }
+    }
+    return done;
+}
+
+static int
+fork_all(copy_run *run, PyObject *source, PyObject *target)
+{
+    int collecting = PyGC_Disable();
+    int done = fork_group(run, source, target, run->state->slash, false);
+    for (Py_ssize_t i = 0; done == 0 && i < PyList_GET_SIZE(run->groups); i++) {
+        PyObject *entry = PyList_GET_ITEM(run->groups, i);
+        done = fork_children(run, PyTuple_GET_ITEM(entry, 0), PyTuple_GET_ITEM(entry, 1),
+                             PyTuple_GET_ITEM(entry, 2), PyTuple_GET_ITEM(entry, 3) == Py_True);
+    }
+    if (done == 0) {
+        done = put_all(run);
+    }
+    if (collecting) {
+        PyGC_Enable();
+    }
     return done;
 }
 
@@ -291,20 +349,25 @@ own_all(copy_run *run)
 PyObject *
 copy_tree(module_state *state, PyObject *source, PyObject *target, const copy_options *options)
 {
-    copy_run run = {state,         options,      PyList_New(0), PyList_New(0),
-                    PyList_New(0), PyDict_New(), PyList_New(0)};
+    copy_run run = {.state = state,
+                    .options = options,
+                    .bodies = PyList_New(0),
+                    .attrs = PyList_New(0),
+                    .replaced = PyList_New(0),
+                    .copies = PyDict_New(),
+                    .groups = PyList_New(0),
+                    .puts = PyList_New(0),
+                    .others = PyList_New(0)};
     int done = -1;
     if (run.bodies != NULL && run.attrs != NULL && run.replaced != NULL && run.copies != NULL &&
-        run.others != NULL) {
-        int collecting = PyGC_Disable();
-        done = fork_children(&run, source, target, state->slash);
-        if (collecting) {
-            PyGC_Enable();
-        }
+        run.groups != NULL && run.puts != NULL && run.others != NULL) {
+        done = fork_all(&run, source, target);
     }
-    if (done == 0) {
+    if (done == 0 && !options->fork) {
         done = own_all(&run);
     }
+    Py_XDECREF(run.groups);
+    Py_XDECREF(run.puts);
     Py_XDECREF(run.bodies);
     Py_XDECREF(run.others);
     Py_XDECREF(run.copies);
@@ -316,13 +379,15 @@ copy_tree(module_state *state, PyObject *source, PyObject *target, const copy_op
 }
 
 PyDoc_STRVAR(copy_tree_doc,
-"copy_tree(source, target, *, sort=False, shallow=False, shared=None, replaced=None)\n--\n\n"
+"copy_tree(source, target, *, sort=False, shallow=False, fork=False, shared=None, "
+"replaced=None)\n--\n\n"
 "Copy everything below one node, and its attributes, into another.\n\n"
 "The copy is of one moment, whatever other threads do to the source meanwhile.\n\n"
 "Parameters\n----------\n"
 "source, target : _Storage\n    Groups of the target are filled up, datasets replaced.\n"
 "sort : bool\n    Copy children in sorted order.\n"
 "shallow : bool\n    Put the source's dataset objects themselves into the target.\n"
+"fork : bool\n    The copies are new nodes, which share the arrays and the values of the attributes.\n"
 "shared : set of str or None\n    Paths (\"/a/b\", from `source`) of datasets to share like that.\n"
 "replaced : dict of str to numpy.ndarray or None\n"
 "    Arrays to use in place of a copy of the data, by path.\n\n"
@@ -332,13 +397,14 @@ PyDoc_STRVAR(copy_tree_doc,
 static PyObject *
 copy_tree_function(PyObject *module, PyObject *args, PyObject *kwargs)
 {
-    static char *keywords[] = {"source", "target", "sort", "shallow", "shared", "replaced", NULL};
+    static char *keywords[] = {"source", "target", "sort",     "shallow",
+                               "fork",   "shared", "replaced", NULL};
     module_state *state = state_of_module(module);
     PyObject *source, *target, *shared = Py_None, *replaced = Py_None;
-    int sort = 0, shallow = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!O!|$ppOO:copy_tree", keywords,
+    int sort = 0, shallow = 0, fork = 0;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!O!|$pppOO:copy_tree", keywords,
                                      state->storage_type, &source, state->storage_type, &target,
-                                     &sort, &shallow, &shared, &replaced)) {
+                                     &sort, &shallow, &fork, &shared, &replaced)) {
         return NULL;
     }
     if (replaced != Py_None && !PyDict_Check(replaced)) {
@@ -348,6 +414,7 @@ copy_tree_function(PyObject *module, PyObject *args, PyObject *kwargs)
     return copy_tree(state, source, target,
                      &(copy_options){.sort = sort,
                                      .shallow = shallow,
+                                     .fork = fork,
                                      .shared = shared != Py_None ? shared : NULL,
                                      .replaced = replaced != Py_None ? replaced : NULL});
 }

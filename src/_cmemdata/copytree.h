@@ -7,6 +7,7 @@
 typedef struct {
     bool sort;          /* children in sorted order, else as they are */
     bool shallow;       /* every dataset is the same object as its original */
+    bool fork;          /* new nodes that share arrays and attribute values */
     PyObject *shared;   /* set of absolute paths (from source) of such datasets; NULL: none */
     PyObject *replaced; /* dict path -> ndarray: data to use in place of a copy; NULL: none */
     PyObject *memo;     /* copy.deepcopy's; NULL: none */

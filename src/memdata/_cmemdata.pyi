@@ -41,6 +41,7 @@ def copy_tree(
     *,
     sort: bool = False,
     shallow: bool = False,
+    fork: bool = False,
     shared: set[str] | frozenset[str] | None = None,
     replaced: dict[str, _Array] | None = None,
 ) -> list[MemAttrs]: ...

@@ -102,6 +102,10 @@ def save_file(
     Notes
     -----
     With several ranks an error of one is raised on all; the old file stays, too.
+
+    A tree is saved as it is when the save begins: its groups, datasets, attributes, and which
+    array each dataset has. What other threads change of these meanwhile is not seen. Arrays are
+    not copied: elements that are written during the save may be in the file or not.
     """
     name = file_name(filename)
     if mode not in _MODES:
@@ -156,7 +160,10 @@ def _source_of(source: Any) -> Source:
     if isinstance(source, _cmemdata._Storage):
         from memdata.formats.memory import MemorySource
 
-        return MemorySource(source)
+        # Other threads may change the tree meanwhile: what is saved is the tree of this moment.
+        moment = _cmemdata._Storage()
+        _cmemdata.copy_tree(source, moment, fork=True)
+        return MemorySource(moment)
     return source_of_group(source, copying=True)
 
 
