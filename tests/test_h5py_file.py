@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import copy
+import io
+import pickle
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -136,3 +142,142 @@ def test_a_zarr_file(tmp_path: Path) -> None:
         file["a"] = np.arange(4)
     with memdata.File(tmp_path / "x.zarr", "r") as file:
         assert file["a"][2:].tolist() == [2, 3]
+
+
+def test_everything_in_a_file_knows_it(opened: Any, name: Path) -> None:
+    with opened(name, "r+") as file:
+        dataset = file["a/x"]
+        assert dataset.file == file
+        assert dataset.file.filename == str(name)
+        assert dataset.parent.file.mode == "r+"
+        assert file.get("a", getclass=True) in type(file["a"]).__mro__
+        dataset[0] = 5
+        dataset.file.close()
+        assert not file
+        assert "a" not in file
+        assert not file.id
+    with opened(name) as file:
+        assert file["a/x"][0] == 5
+
+
+def test_containers_around_a_file(name: Path) -> None:
+    with memdata.File(name, "r+") as file:
+        container = memdata.MemDiskGroup(file)
+        assert container["a/x"].file is file
+        container["b"] = [1, 2]
+    with h5py.File(name) as file:
+        assert file["b"][1] == 2
+
+
+@pytest.mark.parametrize("make", [io.BytesIO, tempfile.TemporaryFile], ids=["BytesIO", "file"])
+def test_file_objects(opened: Any, make: Any) -> None:
+    with make() as target:
+        with opened(target, "w") as file:
+            file["x"] = np.arange(5)
+            file["long"] = np.zeros(5000)
+            assert file.driver == "fileobj"
+        with opened(target, "a") as file:
+            del file["long"]
+            file["y"] = "text"
+        with opened(target, "r") as file:
+            assert (list(file), file["x"][3], file["y"][()]) == (["x", "y"], 3, b"text")
+        target.seek(0)
+        assert target.read(8) == b"\x89HDF\r\n\x1a\n"
+
+
+def test_what_is_no_file_is_refused(opened: Any, name: Path) -> None:
+    for bad in (3, None):
+        with pytest.raises((TypeError, AttributeError)):
+            opened(bad, "w")
+    with pytest.raises((TypeError, ValueError, AttributeError)):
+        opened(name, "r", driver="fileobj")
+    with pytest.raises(ValueError, match="Unknown driver"):
+        opened(name, "r", driver="nonsense")
+    with pytest.raises(TypeError):
+        opened(name, "r", nonsense=1)
+
+
+@pytest.mark.parametrize(
+    "keywords",
+    [
+        {"libver": "latest"},
+        {"userblock_size": 1024},
+        {"fs_strategy": "page", "fs_page_size": 4096},
+        {"alignment_threshold": 1, "alignment_interval": 4096},
+        {"driver": "stdio", "locking": False, "rdcc_nbytes": 1024},
+        {"driver": "core"},
+    ],
+    ids=lambda keywords: next(iter(keywords)),
+)
+def test_keywords_for_files(opened: Any, tmp_path: Path, keywords: dict[str, Any]) -> None:
+    path = tmp_path / "new.h5"
+    with opened(path, "w", **keywords) as file:
+        file["x"] = np.arange(100_000)
+        file.create_dataset("y", data=np.arange(100), chunks=(7,), compression="gzip")
+    for reader in (h5py.File, memdata.File):
+        with reader(path, "r") as file:
+            assert file["x"][99_999] == 99_999
+            assert file["y"][99] == 99
+            if reader is h5py.File:
+                assert file.userblock_size == keywords.get("userblock_size", 0)
+
+
+def test_a_file_without_backing_store_is_nowhere(opened: Any, tmp_path: Path) -> None:
+    path = tmp_path / "new.h5"
+    with opened(path, "w", driver="core", backing_store=False) as file:
+        file["x"] = 1
+    assert not path.exists()
+
+
+def test_the_order_of_names_is_kept_where_asked_for(opened: Any, tmp_path: Path) -> None:
+    with opened(tmp_path / "new.h5", "w", track_order=True) as file:
+        for i in range(12):
+            file[str(i)] = i
+    with opened(tmp_path / "new.h5", "r") as file:
+        assert list(file) == [str(i) for i in range(12)]
+
+
+def test_what_nobody_closed_is_saved(opened: Any, name: Path) -> None:
+    file = opened(name, "r+")
+    file["a/x"][0] = 9
+    if opened is memdata.File:
+        with pytest.warns(ResourceWarning, match="not closed"):
+            del file
+    else:
+        del file
+    with h5py.File(name) as again:
+        assert again["a/x"][0] == 9
+
+
+@pytest.mark.parametrize(("end", "saved"), [("", 9), ("; raise RuntimeError", 0)])
+def test_at_the_end_of_the_program(name: Path, end: str, saved: int) -> None:
+    code = f"import memdata; f = memdata.File({str(name)!r}, 'r+'); f['a/x'][0] = 9{end}"
+    subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, timeout=60)
+    with h5py.File(name) as again:
+        assert again["a/x"][0] == saved
+
+
+def test_a_failed_save_keeps_the_content(name: Path) -> None:
+    before = name.read_bytes()
+    file = memdata.File(name, "r+")
+    file["bad"] = np.array(["text"])
+    with pytest.raises(TypeError, match="/bad"):
+        file.close()
+    assert file
+    assert name.read_bytes() == before
+    del file["bad"]
+    file["good"] = 1
+    file.close()
+    with h5py.File(name) as again:
+        assert again["good"][()] == 1
+
+
+def test_copies_are_in_memory(name: Path) -> None:
+    with memdata.File(name, "r+") as file:
+        copies = [copy.deepcopy(file), pickle.loads(pickle.dumps(file))]
+        assert copy.copy(file["a"]).file is file
+    for tree in copies:
+        assert type(tree) is memdata.MemGroup
+        assert tree["a/x"][:].tolist() == [0, 1, 2]
+        tree["a"].create_group("new")
+        assert tree["a/x"].file == tree

@@ -79,7 +79,7 @@ def test_what_get_tells_of_links(h5: Any) -> None:
     assert kinds == [h5py.HardLink, h5py.SoftLink, h5py.ExternalLink]
     assert h5.get("missing", 3, getclass=True, getlink=True) == 3
     assert h5.get("missing", 3, getlink=True) == 3
-    assert h5.get("soft", getclass=True) is type(h5["x"])
+    assert h5.get("soft", getclass=True) in type(h5["x"]).__mro__
 
 
 def test_a_hard_link_is_another_name_of_the_same(h5: Any) -> None:

@@ -64,12 +64,17 @@ from memdata import MemGroup as Group, MemDataset as Dataset, NamedType as Datat
 from memdata import MemAttrs as AttributeManager
 from memdata.formats.references import ObjectReference as Reference, RegionReference
 
-class File(_memdata.File):
-    def _must_save(self):
-        # tests of sizes that no disk has
-        sizes = []
-        self.visititems(lambda name, item: sizes.append(getattr(item, "size", 0) or 0))
-        return sum(sizes) < 1 << 27 and super()._must_save()
+from memdata.file import File, _FileRoot
+
+_must_save = _FileRoot.must_save
+
+def must_save(self):
+    # not those of tests of sizes that no disk has
+    sizes = []
+    self.file().visititems(lambda name, item: sizes.append(getattr(item, "size", 0) or 0))
+    return sum(sizes) < 1 << 27 and _must_save(self)
+
+_FileRoot.must_save = must_save
 """
 
 CORE = """

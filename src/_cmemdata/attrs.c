@@ -1,5 +1,5 @@
 /* MemAttrs is a dict that compares arrays by value; look-ups and assignments are dict's own
-   slots, so they cost what a dict's do.
+   slots, so they cost what a dict's do. A name may be given as bytes, as in h5py.
 
        typedef struct { PyDictObject dict; PyObject *weakrefs, *instance_dict; } */
 #include "attrs.h"
@@ -108,6 +108,56 @@ attrs_richcompare(PyObject *self, PyObject *other, int op)
     return equal_result(dicts_equal(self, other), op);
 }
 
+/* The name that bytes mean, as HDF5's names are decoded; other keys as they are. */
+static PyObject *
+attribute_name(PyObject *key)
+{
+    if (!PyBytes_Check(key)) {
+        return Py_NewRef(key);
+    }
+    return PyUnicode_DecodeUTF8(PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key), "surrogateescape");
+}
+
+static int
+attrs_ass_subscript(PyObject *self, PyObject *key, PyObject *value)
+{
+    if (PyUnicode_CheckExact(key)) {
+        return value != NULL ? PyDict_SetItem(self, key, value) : PyDict_DelItem(self, key);
+    }
+    PyObject *name = attribute_name(key);
+    if (name == NULL) {
+        return -1;
+    }
+    int done = value != NULL ? PyDict_SetItem(self, name, value) : PyDict_DelItem(self, name);
+    Py_DECREF(name);
+    return done;
+}
+
+static int
+attrs_contains(PyObject *self, PyObject *key)
+{
+    if (PyUnicode_CheckExact(key)) {
+        return PyDict_Contains(self, key);
+    }
+    PyObject *name = attribute_name(key);
+    int there = name != NULL ? PyDict_Contains(self, name) : -1;
+    Py_XDECREF(name);
+    return there;
+}
+
+/* A key that is not there: bytes mean the same name. */
+static PyObject *
+attrs_missing(PyObject *self, PyObject *key)
+{
+    PyObject *name = attribute_name(key);
+    PyObject *value = name != NULL ? PyDict_GetItemWithError(self, name) : NULL;
+    Py_XDECREF(name);
+    if (value == NULL && !PyErr_Occurred()) {
+        PyErr_SetObject(PyExc_KeyError, key);
+    }
+    return Py_XNewRef(value);
+}
+
 static int
 attrs_traverse(PyObject *self, visitproc visit, void *arg)
 {
@@ -142,7 +192,7 @@ PyDoc_STRVAR(attrs_doc,
 "MemAttrs(*args, **kwargs)\n--\n\n"
 "Attributes of a group or dataset in memory: a dict that holds any Python value.\n\n"
 "It is a `dict` in all but comparison: ``==`` looks into NumPy arrays, also nested ones, and\n"
-"gives one answer.\n\n"
+"gives one answer. A name may be given as bytes, which are UTF-8, in all but `get` and `pop`.\n\n"
 "Examples\n--------\n"
 ">>> import memdata\n"
 ">>> group = memdata.MemGroup()\n"
@@ -154,6 +204,12 @@ static PyMemberDef attrs_members[] = {
     {"__weaklistoffset__", Py_T_PYSSIZET, offsetof(MemAttrs, weakrefs), Py_READONLY, NULL},
     {"__dictoffset__", Py_T_PYSSIZET, offsetof(MemAttrs, instance_dict), Py_READONLY, NULL},
     {NULL, 0, 0, 0, NULL},
+};
+
+static PyMethodDef attrs_methods[] = {
+    {"__missing__", attrs_missing, METH_O,
+     "__missing__($self, key, /)\n--\n\nThe value of a name given as bytes."},
+    {NULL, NULL, 0, NULL},
 };
 
 static PyGetSetDef attrs_getset[] = {
@@ -168,6 +224,9 @@ static PyType_Slot attrs_slots[] = {
     {Py_tp_clear, SLOT_FUNC(inquiry, attrs_clear)},
     {Py_tp_richcompare, SLOT_FUNC(richcmpfunc, attrs_richcompare)},
     {Py_tp_hash, SLOT_FUNC(hashfunc, PyObject_HashNotImplemented)},
+    {Py_mp_ass_subscript, SLOT_FUNC(objobjargproc, attrs_ass_subscript)},
+    {Py_sq_contains, SLOT_FUNC(objobjproc, attrs_contains)},
+    {Py_tp_methods, attrs_methods},
     {Py_tp_members, attrs_members},
     {Py_tp_getset, attrs_getset},
     {0, NULL},

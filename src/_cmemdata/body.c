@@ -95,7 +95,7 @@ chunks_for(module_state *state, PyArrayObject *array, PyObject *value, PyObject 
             PyObject *shape = dist != NULL ? mpiarray_global_shape(state, (PyObject *)array)
                                            : PyArray_IntTupleFromIntp(ndim, PyArray_DIMS(array));
             if (shape != NULL) {
-                PyErr_Format(PyExc_ValueError,
+                PyErr_Format(state->value_refused != NULL ? state->value_refused : PyExc_ValueError,
                              "chunks must be None or one length for each axis of the shape %R, "
                              "got %R",
                              shape, value);

@@ -170,25 +170,39 @@ common_get_dtype(PyObject *self, void *Py_UNUSED(closure))
     return PyObject_GetAttr(body->array, state_of(self)->str_dtype);
 }
 
+/* The data, borrowed, or Py_None for a null dataspace; NULL with an error. */
+static PyObject *
+array_or_none(PyObject *self)
+{
+    DatasetBody *body = dataset_body((Dataset *)self);
+    return body == NULL ? NULL : PyArray_Check(body->array) ? body->array : Py_None;
+}
+
 static PyObject *
 common_get_ndim(PyObject *self, void *Py_UNUSED(closure))
 {
-    PyArrayObject *array = common_array(self);
-    return array != NULL ? PyLong_FromLong(PyArray_NDIM(array)) : NULL;
+    PyObject *array = array_or_none(self);
+    return array == NULL
+               ? NULL
+               : PyLong_FromLong(array != Py_None ? PyArray_NDIM((PyArrayObject *)array) : 0);
 }
 
 static PyObject *
 common_get_size(PyObject *self, void *Py_UNUSED(closure))
 {
-    PyArrayObject *array = common_array(self);
-    return array != NULL ? PyLong_FromSsize_t(PyArray_SIZE(array)) : NULL;
+    PyObject *array = array_or_none(self);
+    return array == NULL      ? NULL
+           : array == Py_None ? Py_NewRef(Py_None)
+                              : PyLong_FromSsize_t(PyArray_SIZE((PyArrayObject *)array));
 }
 
 static PyObject *
 common_get_nbytes(PyObject *self, void *Py_UNUSED(closure))
 {
-    PyArrayObject *array = common_array(self);
-    return array != NULL ? PyLong_FromSsize_t(PyArray_NBYTES(array)) : NULL;
+    PyObject *array = array_or_none(self);
+    return array == NULL
+               ? NULL
+               : PyLong_FromSsize_t(array != Py_None ? PyArray_NBYTES((PyArrayObject *)array) : 0);
 }
 
 static PyObject *
@@ -370,9 +384,9 @@ static PyGetSetDef common_getset[] = {
     {"local_data", common_get_data, NULL, "The ndarray itself: all of it is on this rank.", NULL},
     {"shape", common_get_shape, NULL, "Shape; None for a null dataspace.", NULL},
     {"dtype", common_get_dtype, NULL, "Type of the elements.", NULL},
-    {"ndim", common_get_ndim, NULL, "Number of axes.", NULL},
-    {"size", common_get_size, NULL, "Number of elements.", NULL},
-    {"nbytes", common_get_nbytes, NULL, "Bytes of the elements.", NULL},
+    {"ndim", common_get_ndim, NULL, "Number of axes; 0 for a null dataspace.", NULL},
+    {"size", common_get_size, NULL, "Number of elements; None for a null dataspace.", NULL},
+    {"nbytes", common_get_nbytes, NULL, "Bytes of the elements; 0 for a null dataspace.", NULL},
     {"__array__", common_get_dunder_array, NULL,
      "For NumPy: the data as an ndarray, not copied unless asked.", NULL},
     {"common", common_get_constant, NULL, "True: the same on every rank.", "yes"},

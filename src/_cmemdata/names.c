@@ -185,6 +185,16 @@ check_new_path(PyObject *path)
     return why != NULL ? -1 : 0;
 }
 
+/* Is it one of these classes, or a class of ours below one, which takes a message as they do? */
+static bool
+takes_message(PyObject *type)
+{
+    return type == PyExc_MemoryError ||
+           ((PyErr_GivenExceptionMatches(type, PyExc_ValueError) ||
+             PyErr_GivenExceptionMatches(type, PyExc_TypeError)) &&
+            ((PyTypeObject *)type)->tp_init == ((PyTypeObject *)PyExc_ValueError)->tp_init);
+}
+
 void
 name_in_error(PyObject *prefix, PyObject *tail)
 {
@@ -194,8 +204,7 @@ name_in_error(PyObject *prefix, PyObject *tail)
     if (type != NULL && PyErr_GivenExceptionMatches(type, PyExc_MemoryError) && value != NULL) {
         Py_SETREF(type, Py_NewRef(PyExc_MemoryError)); /* NumPy's own cannot be made here */
     }
-    if (prefix != NULL && type != NULL &&
-        (type == PyExc_ValueError || type == PyExc_TypeError || type == PyExc_MemoryError)) {
+    if (prefix != NULL && type != NULL && takes_message(type)) {
         path = tail != NULL ? join_names(prefix, tail) : Py_NewRef(prefix);
     }
     if (path == NULL || PyUnicode_GET_LENGTH(path) == 0) {

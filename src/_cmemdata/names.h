@@ -28,7 +28,7 @@ PyObject *join_names(PyObject *prefix, PyObject *owner);
 /* 0, or -1 with ValueError when `path` (str) may not name something new. */
 int check_new_path(PyObject *path);
 
-/* The current error, if it is a ValueError, TypeError (exactly) or MemoryError, says for which path: `prefix` with
+/* The current error, if it is a ValueError, TypeError (or a plain class below) or MemoryError, says for which path: `prefix` with
    the names of `tail` (NULL: none) behind. Errors of other people's code stay as they are; an empty
    path adds nothing. */
 void name_in_error(PyObject *prefix, PyObject *tail);

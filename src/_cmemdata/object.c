@@ -1,4 +1,5 @@
 #include "object.h"
+#include "storage.h"
 
 void
 object_place(MemObject *self, PyObject *root, PyObject *prefix, PyObject *tail)
@@ -210,6 +211,22 @@ object_set_root(PyObject *self, PyObject *value, void *Py_UNUSED(closure))
     return 0;
 }
 
+/* The class of the groups that things in a tree give: what the tree's root says (new reference), or NULL
+   without an error where it says nothing. */
+static PyObject *
+handle_class(module_state *state, PyObject *root)
+{
+    PyObject *found =
+        is_storage(state, root) ? PyObject_GetAttr(root, state->str__handle_class) : NULL;
+    if (found == NULL && PyErr_Occurred() && PyErr_ExceptionMatches(PyExc_AttributeError)) {
+        PyErr_Clear();
+    }
+    if (found == Py_None) {
+        Py_CLEAR(found);
+    }
+    return found;
+}
+
 static PyObject *
 group_named(PyObject *self, PyObject *name)
 {
@@ -221,7 +238,13 @@ group_named(PyObject *self, PyObject *name)
     if (state->group_class == NULL) {
         return PyErr_Format(PyExc_RuntimeError, "memdata is not completely imported");
     }
-    return object_from_root(state, state->group_class, root, name);
+    PyObject *group = NULL;
+    PyObject *class = handle_class(state, root);
+    if (class != NULL || !PyErr_Occurred()) {
+        group = object_from_root(state, class != NULL ? class : state->group_class, root, name);
+    }
+    Py_XDECREF(class);
+    return group;
 }
 
 static PyObject *
@@ -237,7 +260,19 @@ object_get_parent(PyObject *self, void *Py_UNUSED(closure))
 static PyObject *
 object_get_file(PyObject *self, void *Py_UNUSED(closure))
 {
-    return group_named(self, state_of(self)->slash);
+    module_state *state = state_of(self);
+    PyObject *group = group_named(self, state->slash);
+    PyObject *class =
+        group != NULL && group != Py_None ? handle_class(state, ((MemObject *)self)->root) : NULL;
+    if (class != NULL) { /* its groups know their file */
+        PyObject *file = PyObject_GetAttr(group, state->str_file);
+        Py_SETREF(group, file);
+        Py_DECREF(class);
+    }
+    else if (PyErr_Occurred()) {
+        Py_CLEAR(group);
+    }
+    return group;
 }
 
 /* ---- slots ---- */

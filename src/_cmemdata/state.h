@@ -22,6 +22,8 @@ typedef struct {
     X(_at)                                                                                         \
     X(_get_kind)                                                                                   \
     X(_set_special)                                                                                \
+    X(_handle_class)                                                                               \
+    X(file)                                                                                        \
     X(_from_storage_root)                                                                          \
     X(_group_class)                                                                                \
     X(attrs)                                                                                       \
@@ -69,7 +71,8 @@ typedef struct {
     PyObject *global_set; /* (array, index, value): array.global_slice[index] = value */
     PyObject
         *other_index; /* (dataset, index[, value]) -> what h5py means by it, or NotImplemented */
-    PyObject *link_target; /* (object in a _Storage) -> what it leads to; see storage.c */
+    PyObject *value_refused; /* the ValueError of a value that h5py refuses with a TypeError */
+    PyObject *link_target;   /* (object in a _Storage) -> what it leads to; see storage.c */
     /* What `_BaseGroup` itself has under these names: a class that still has the same object
        has not overridden it, and need not be called. */
     PyObject *default_group_hook;

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from memdata import _cmemdata, links
-from memdata.h5api import creation
+from memdata.h5api import creation, texts
+from memdata.h5api.errors import NoShapeError
 from memdata.h5api.groups import GroupWords, copy_into
 
 if TYPE_CHECKING:
@@ -51,6 +52,9 @@ class _StorageRoot(_cmemdata._StorageRoot):
     >>> root["/a/b"] is root["a"]["b"], root["/"] is root
     (True, True)
     """
+
+    #: Of the groups that `parent` and `file` of a dataset give; None: `MemGroup`.
+    _handle_class: type[Any] | None = None
 
     def __init__(self, distributed: bool = False, comm: Any = None) -> None:
         if distributed and comm is None:
@@ -139,8 +143,9 @@ class _BaseGroup(GroupWords, _cmemdata._BaseGroup):
             Type of the elements: float64, or that of `data`.
         data : array-like, optional
             An ndarray of the shape and dtype asked for is not copied: writing to it shows in the
-            dataset and the other way round. Anything else is copied, with casting. An
-            ``h5py.Empty`` makes a null dataspace. Without data the elements are zero.
+            dataset and the other way round. Anything else is copied, with casting; str, bytes and
+            lists of them become HDF5's strings, which read as bytes. An ``h5py.Empty`` makes a null
+            dataspace. Without data the elements are zero.
         distributed, distributed_axis
             Distribute the dataset over the communicator, along that axis. An `MPIArray` as data
             always makes a distributed dataset, redistributed (which is collective) if
@@ -164,7 +169,8 @@ class _BaseGroup(GroupWords, _cmemdata._BaseGroup):
         ------
         ValueError
             A group has that name or a dataset is on the way; the name is not valid; neither shape
-            nor data; data or chunks that do not fit the shape.
+            nor data (a TypeError too); data or chunks that do not fit the shape; a filter that HDF5
+            has not.
         TypeError
             An unknown keyword; a masked array.
         RuntimeError
@@ -182,6 +188,11 @@ class _BaseGroup(GroupWords, _cmemdata._BaseGroup):
         >>> a
         array([5., 0., 0.])
         """
+        if data is None:
+            if shape is None:
+                raise NoShapeError(self._no_shape(name, dtype))
+        elif data.__class__ is not np.ndarray and dtype is None:
+            dtype = texts.guessed_type(data)
         if kw or name is None or _is_more(dtype, chunks, compression, compression_opts):
             return self._create_with(
                 kw,
@@ -206,6 +217,13 @@ class _BaseGroup(GroupWords, _cmemdata._BaseGroup):
                 name, None, None, data, chunks, compression, compression_opts
             )
 
+    def _no_shape(self, name: str | None, dtype: Any) -> str:
+        path = "a dataset" if name is None else self._absolute(name)
+        return (
+            f"{path}: a new dataset needs a shape or data; data=h5py.Empty(dtype) makes a null "
+            f"dataspace (asked for: shape None, dtype {dtype})"
+        )
+
     def _reserved(self, name: str, shape: Any, dtype: Any) -> Any:
         """Memory for more than there is, which costs some only where it is written."""
         try:
@@ -229,7 +247,9 @@ class _BaseGroup(GroupWords, _cmemdata._BaseGroup):
         path = "/dataset" if name is None else self._absolute(name)
         kept = creation.normalised(kw, path)
         compression, options = creation.compression_of(compression, options, path)
+        kept |= links.type_in_files(dtype)
         dtype = links.type_of(dtype)
+        data = creation.elements(data, dtype, path)
         if name is not None and (
             distributed or axis is not None or isinstance(data, _cmemdata._MPIArray)
         ):
@@ -252,7 +272,8 @@ class _BaseGroup(GroupWords, _cmemdata._BaseGroup):
         creation.attach(made, kept, chunks, path)
         if data is None:
             creation.clear(made.data)
-            creation.filled(made.data, kept.get("fillvalue"))
+            if kept.get("fill_time") != "never":
+                creation.filled(made.data, kept.get("fillvalue"))
         if name is not None:
             return self._insert_dataset(name, made)
         made._name, made._storage_root = "", None
@@ -519,9 +540,9 @@ def _is_more(dtype: Any, chunks: Any, compression: Any, options: Any) -> bool:
     if compression is None:
         more = options is not None
     elif isinstance(compression, str):
-        more = options is not None and compression in ("gzip", "lzf")
+        more = compression == "gzip" or (options is not None and compression == "lzf")
     else:
-        more = compression.__class__ is not int or compression < 10
+        more = compression.__class__ is not int or compression < 256
     if more:
         return True
     if isinstance(dtype, np.dtype):

@@ -35,8 +35,19 @@ def is_h5py(value: Any, name: str) -> bool:
 
 
 def type_of(dtype: Any) -> Any:
-    """The data type that a named one stands for; all else as it is."""
-    return dtype.dtype if isinstance(dtype, NamedType) or is_h5py(dtype, "Datatype") else dtype
+    """The NumPy type that a named one, or one of HDF5, stands for; all else as it is."""
+    found = None if isinstance(dtype, type | np.dtype) else getattr(dtype, "dtype", None)
+    return found if isinstance(found, np.dtype) else dtype
+
+
+def type_in_files(dtype: Any) -> dict[str, bytes]:
+    """What a dataset keeps of a type of HDF5's own (`h5py.h5t.TypeID`), beside the NumPy type."""
+    if is_h5py(dtype, "Datatype"):
+        dtype = dtype.id
+    h5py = sys.modules.get("h5py")
+    if h5py is None or not isinstance(dtype, h5py.h5t.TypeID):
+        return {}
+    return {"type": dtype.encode()}
 
 
 def is_soft(value: Any) -> bool:
@@ -101,6 +112,13 @@ class NamedType(_cmemdata._MemObjMixin):
         self.dtype = np.dtype(dtype)
         self.attrs = _cmemdata.MemAttrs()
         self._creation: dict[str, Any] = {}
+
+    @property
+    def id(self) -> Any:
+        """The `h5py.h5t.TypeID` of the type in a file."""
+        from memdata.formats.hdf5_types import type_pair
+
+        return type_pair(self.dtype).file
 
     def _at(self, root: Any, name: str) -> Self:
         """A handle on this stored type."""
@@ -212,6 +230,8 @@ def kind_of(group: Any, name: str, default: Any, getclass: bool, getlink: bool) 
 
     if not getlink:
         found = group.get(name)
+        if isinstance(found, _cmemdata.MemDataset):
+            return _cmemdata.MemDataset  # of whatever kind, as one compares it with
         return default if found is None else type(found)
     try:
         stored = group._get_stored(name)

@@ -10,8 +10,11 @@ from typing import Any
 import numpy as np
 
 from memdata import _cmemdata, links
+from memdata.h5api import texts
 
 __all__: list[str] = []
+
+_TYPED = np.ndarray | np.generic | bool | int | float | complex
 
 
 def create(self: Any, name: str, data: Any, shape: Any = None, dtype: Any = None) -> None:
@@ -22,7 +25,8 @@ def create(self: Any, name: str, data: Any, shape: Any = None, dtype: Any = None
     name : str
         Its name.
     data : array-like
-        Its value; kept as it is where neither `shape` nor `dtype` is given.
+        Its value. Where neither `shape` nor `dtype` is given, sequences become arrays, of text an
+        array of str; all else is kept as it is.
     shape : tuple of int or int, optional
         Another shape with as many elements.
     dtype : data-type, optional
@@ -30,6 +34,8 @@ def create(self: Any, name: str, data: Any, shape: Any = None, dtype: Any = None
 
     Raises
     ------
+    TypeError
+        The name is no str.
     ValueError
         The shape does not fit.
 
@@ -41,7 +47,10 @@ def create(self: Any, name: str, data: Any, shape: Any = None, dtype: Any = None
     >>> attrs["channels"]
     array([1, 2, 3], dtype=int16)
     """
+    name = _name(name)
     dtype = links.type_of(dtype)
+    if dtype is None and isinstance(data, list | tuple):
+        data = _array_of(data)
     if (shape is None and dtype is None) or getattr(data, "shape", ()) is None:
         self[name] = data
         return
@@ -66,6 +75,26 @@ def _shape(shape: Any) -> tuple[int, ...]:
     return (int(shape),) if isinstance(shape, int | np.integer) else tuple(shape)
 
 
+def _name(name: Any) -> str:
+    if isinstance(name, bytes):
+        return name.decode("utf-8", "surrogateescape")
+    if not isinstance(name, str):
+        raise TypeError(f"the name of an attribute must be a str, not {name!r:.80}")
+    return name
+
+
+def _array_of(data: Any) -> Any:
+    """A sequence as h5py reads it back: an array, of text one of str objects."""
+    text = texts.guessed_type(data)
+    if text is not None and texts.is_text(text):
+        return texts.as_elements(data, text, str)
+    try:
+        array = np.asarray(data)
+    except ValueError:  # of several lengths
+        return data
+    return data if array.dtype.kind in "OU" else array
+
+
 def modify(self: Any, name: str, value: Any) -> None:
     """Change an attribute and keep its type; set it where it is missing.
 
@@ -76,21 +105,27 @@ def modify(self: Any, name: str, value: Any) -> None:
     OSError
         The attribute is an `h5py.Empty`.
     """
+    name = _name(name)
     if name not in self:
-        self[name] = value
+        create(self, name, value)
         return
     old = self[name]
     if getattr(old, "shape", ()) is None:
         raise OSError(f"attribute {name!r} is empty and cannot be modified")
-    if not isinstance(old, np.ndarray | np.generic):
+    kept = np.asarray(old) if isinstance(old, _TYPED) else None
+    if kept is None or kept.dtype.hasobject:
         self[name] = value
         return
-    new = np.asarray(value).astype(old.dtype)
-    if new.shape != old.shape:
-        if new.size != 1 or old.size != 1:
-            raise TypeError(f"attribute {name!r} has the shape {old.shape}, not {new.shape}")
-        new = new.reshape(old.shape)
-    self[name] = new if new.ndim else new[()]
+    new = value if isinstance(value, np.ndarray | np.generic) else np.asarray(value, kept.dtype)
+    new = np.asarray(new).astype(kept.dtype)
+    if new.shape != kept.shape:
+        if new.size != 1 or kept.size != 1:
+            raise TypeError(f"attribute {name!r} has the shape {kept.shape}, not {new.shape}")
+        new = new.reshape(kept.shape)
+    if not isinstance(old, np.ndarray | np.generic):
+        self[name] = new.item()
+    else:
+        self[name] = new if new.ndim else new[()]
 
 
 def _completions(self: Any) -> list[str]:

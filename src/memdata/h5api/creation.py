@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from memdata.h5api import texts
+
 __all__ = ["KEPT", "attach", "clear", "compression_of", "filled", "normalised", "unwritten"]
 
 #: Keywords of h5py's `create_dataset` that are kept.
@@ -43,6 +45,8 @@ _OF_FILES = {
 _FILL_TIMES = ("alloc", "never", "ifset")
 _DEFAULT_GZIP = 4
 _NORESERVE = 0x4000  # of Linux; mmap has the name from CPython 3.13 on
+_OF_HDF5 = range(1, 7)  # deflate, shuffle, fletcher32, szip, nbit, scaleoffset
+_FIRST_REGISTERED = 256
 _FILTER_NAMES = {1: "gzip", 4: "szip", 32000: "lzf"}
 
 
@@ -140,6 +144,8 @@ def _maxshape(given: Any, shape: tuple[int, ...], path: str) -> tuple[int | None
 
 def _fill_value(value: Any, dtype: np.dtype[Any], path: str) -> Any:
     try:
+        if texts.is_text(dtype):
+            return texts.as_elements(value, dtype)
         if dtype.hasobject and dtype.names is None:
             return value
         if dtype.names is not None and not isinstance(value, tuple | np.void | np.ndarray):
@@ -239,6 +245,23 @@ def reserved(shape: Any, dtype: Any) -> np.ndarray[Any, Any]:
     return np.frombuffer(room, wanted, count).reshape(sizes)
 
 
+def elements(data: Any, dtype: Any, path: str) -> Any:
+    """Data for a new dataset of that type: strings as h5py holds them."""
+    if data is None or dtype is None:
+        return data
+    wanted = np.dtype(dtype)
+    if not texts.is_text(wanted) or getattr(data, "shape", ()) is None:
+        return data
+    if isinstance(data, np.ndarray) and texts.is_text(data.dtype):
+        return data
+    try:
+        made = np.empty(np.shape(data), wanted)
+        made[...] = texts.as_elements(data, wanted)
+    except (TypeError, ValueError) as error:
+        raise type(error)(*error.args[:-1], f"{path}: {error.args[-1]}") from None
+    return made
+
+
 def compression_of(compression: Any, options: Any, path: str) -> tuple[Any, Any]:
     """What h5py's ways to ask for a filter mean: True, a level of gzip, an object of `hdf5plugin`.
 
@@ -260,7 +283,14 @@ def compression_of(compression: Any, options: Any, path: str) -> tuple[Any, Any]
         return "gzip", compression
     if compression is None and options is not None:
         raise TypeError(f"{path}: compression_opts={options!r} without compression")
-    if compression == "gzip" and options is not None and options not in range(10):
+    if type(compression) is int and compression not in _OF_HDF5:
+        if compression < 0:
+            raise ValueError(f"{path}: Invalid filter: compression={compression}")
+        if compression < _FIRST_REGISTERED:
+            raise ValueError(f"{path}: Unknown compression filter number: {compression}")
+    if compression == "gzip" and options is None:
+        options = _DEFAULT_GZIP
+    if compression == "gzip" and options not in range(10):
         raise ValueError(f"{path}: gzip takes a level from 0 to 9, got {options!r}")
     if compression == "lzf" and options is not None:
         raise ValueError(f"{path}: lzf takes no options, got {options!r}")

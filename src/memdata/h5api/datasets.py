@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 
 from memdata import _cmemdata
-from memdata.h5api import creation
+from memdata.h5api import creation, texts
+from memdata.h5api.errors import ResizeRefusedError
+from memdata.h5api.indexes import fields_type, packed, region_index, region_index_of
 
 __all__: list[str] = []
 
@@ -102,7 +104,7 @@ class _Regions:
 
     def selection(self, reference: Any) -> tuple[int, ...]:
         """The shape of what a reference selects."""
-        shape: tuple[int, ...] = self._dataset.data[_region_index_of(reference)].shape
+        shape: tuple[int, ...] = self._dataset.data[region_index_of(reference)].shape
         return shape
 
 
@@ -132,6 +134,27 @@ def is_scale(self: Any) -> bool:
     return is_scale(self)
 
 
+def identifier(self: Any) -> Any:
+    """What h5py's identifier of the dataset tells, as far as memory knows it: types, filters."""
+    from memdata.h5api.lowlevel import DatasetID
+
+    return DatasetID(self)
+
+
+def filter_ids(self: Any) -> tuple[int, ...]:
+    """The numbers of the filters that a file would have."""
+    from memdata.h5api.lowlevel import filters_of
+
+    return tuple(number for number, _ in filters_of(self))
+
+
+def filter_names(self: Any) -> tuple[str, ...]:
+    """The names of the filters that a file would have."""
+    from memdata.h5api.lowlevel import filters_of
+
+    return tuple(name for _, name in filters_of(self))
+
+
 # ---- size ----------------------------------------------------------------------------------------
 
 
@@ -152,7 +175,7 @@ def resize(self: Any, size: Any = None, axis: int | None = None) -> None:
     Raises
     ------
     NotImplementedError
-        The dataset was made without `maxshape`.
+        The dataset was made without `maxshape`; as for h5py a TypeError too.
     ValueError
         More than `maxshape` allows, or another number of axes.
 
@@ -166,7 +189,7 @@ def resize(self: Any, size: Any = None, axis: int | None = None) -> None:
     """
     most = self._creation.get("maxshape")
     if most is None:
-        raise NotImplementedError(f"{self.name} cannot be resized: it was made without maxshape")
+        raise ResizeRefusedError(f"{self.name} cannot be resized: it was made without maxshape")
     if size is None:
         raise TypeError(f"{self.name}: resize needs a size")
     old = self.data
@@ -182,7 +205,10 @@ def resize(self: Any, size: Any = None, axis: int | None = None) -> None:
     if not fits:
         raise ValueError(f"{self.name} cannot have the shape {shape}: its maxshape is {most}")
     if shape != old.shape:
-        self._set_data(_resized(old, shape, self._creation.get("fillvalue")))
+        fill = self._creation.get("fillvalue")
+        if self._creation.get("fill_time") == "never":
+            fill = None
+        self._set_data(_resized(old, shape, fill))
 
 
 def _resized(old: Array, shape: tuple[int, ...], fill: Any) -> Array:
@@ -191,15 +217,23 @@ def _resized(old: Array, shape: tuple[int, ...], fill: Any) -> Array:
         return _longer(old, shape, fill)
     new = np.zeros(shape, old.dtype)
     creation.clear(new)
-    creation.filled(new, fill)
+    creation.filled(new, _as_others(fill, old))
     both = tuple(slice(0, min(a, b)) for a, b in zip(shape, old.shape, strict=True))
     new[both] = old[both]
     return new
 
 
+def _as_others(fill: Any, old: Array) -> Any:
+    """The fill value of text, as the elements that are there: str, or else bytes as in h5py."""
+    if not texts.is_text(old.dtype):
+        return fill
+    return texts.as_elements(fill, old.dtype, texts.taken(old))
+
+
 def _longer(old: Array, shape: tuple[int, ...], fill: Any) -> Array:
     """Another length of the first axis: in place where there is room, so appending is cheap."""
     count, kept = shape[0], min(shape[0], len(old))
+    fill = _as_others(fill, old)
     room: Any = getattr(old.base, "base", None)  # between them is the part in use
     start = old.__array_interface__["data"][0]
     if (
@@ -262,7 +296,7 @@ class _Wrapped:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         if copy is False:
-            raise ValueError(f"{type(self).__name__}: this way of reading makes a copy")
+            raise ValueError("copy=False was given, but memory allocation cannot be avoided")
         return np.asarray(self[()], dtype=dtype)
 
 
@@ -305,32 +339,22 @@ class _Fields(_Wrapped):
     def __init__(self, dataset: Any, names: Any) -> None:
         super().__init__(dataset)
         self._names = names if isinstance(names, str) else list(names)
-        self.dtype = _fields_type(dataset.dtype, self._names)
+        self.dtype = fields_type(dataset.dtype, self._names)
 
     def _read(self, part: Any) -> Any:
-        return part[self._names] if isinstance(self._names, str) else _packed(part, self.dtype)
-
-
-def _fields_type(dtype: np.dtype[Any], names: Any) -> np.dtype[Any]:
-    if dtype.names is None:
-        raise ValueError(f"the type {dtype} has no fields")
-    wanted = [names] if isinstance(names, str) else names
-    for name in wanted:
-        if name not in dtype.names:
-            raise ValueError(f"the type has no field {name!r}; it has {', '.join(dtype.names)}")
-    return dtype[names] if isinstance(names, str) else np.dtype([(n, dtype[n]) for n in wanted])
-
-
-def _packed(part: Any, dtype: np.dtype[Any]) -> Any:
-    """Some fields of a structured array, without the room of the others."""
-    result = np.empty(np.shape(part), dtype)
-    for name in dtype.names or ():
-        result[name] = part[name]
-    return result if result.ndim else result[()]
+        return part[self._names] if isinstance(self._names, str) else packed(part, self.dtype)
 
 
 def astype(self: Any, dtype: Any) -> _AsType:
-    """A wrapper that reads as another type: ``dataset.astype("f4")[:10]``."""
+    """A wrapper that reads as another type: ``dataset.astype("f4")[:10]``.
+
+    Raises
+    ------
+    TypeError
+        NumPy's `StringDType` for what is no text.
+    """
+    if np.dtype(dtype).kind == "T" and self.dtype.kind not in "SUT" and not self.dtype.hasobject:
+        raise TypeError(f"{self.name}: {self.dtype} is no HDF5 string datatype")
     return _AsType(self, dtype)
 
 
@@ -381,7 +405,7 @@ def _move(self: Any, source: Any, source_sel: Any, dest: Any, dest_sel: Any) -> 
     part = np.asarray(source[_plain(source_sel)])
     where = _plain(dest_sel)
     shape = np.shape(dest[where])
-    if shape != part.shape and math.prod(shape) == part.size:
+    if shape != part.shape and math.prod(shape) == part.size > 0:
         part = part.reshape(shape)
     try:
         dest[where] = part
@@ -394,7 +418,7 @@ def _plain(selection: Any) -> Any:
     if selection is None:
         return ()
     if hasattr(selection, "id") and hasattr(selection, "mshape"):
-        return _region_index(selection.id)
+        return region_index(selection.id)
     return selection
 
 
@@ -433,9 +457,20 @@ def iter_chunks(self: Any, sel: Any = None) -> Iterator[tuple[slice, ...]]:
 
 
 def _set_special(self: Any, index: Any, value: Any) -> None:
-    """``dataset[index] = value`` for arrays of variable length, each an array of the one type."""
+    """``dataset[index] = value`` where elements are objects of one kind that HDF5 knows.
+
+    Raises
+    ------
+    TypeError, ValueError
+        What is not of that kind.
+    """
     data = self.data
-    of = (data.dtype.metadata or {}).get("vlen")
+    metadata: Any = data.dtype.metadata or {}
+    if "ref" in metadata:
+        _check_references(self, value, metadata["ref"])
+    if texts.is_text(data.dtype):
+        value = texts.as_elements(value, data.dtype, texts.taken(self))
+    of = metadata.get("vlen")
     if of is None or of is str or of is bytes:  # a float64 type equals None
         data[index] = value
         return
@@ -450,6 +485,15 @@ def _set_special(self: Any, index: Any, value: Any) -> None:
     values = np.broadcast_to(values, places.shape)
     for i, place in np.ndenumerate(places):
         data[np.unravel_index(int(place), data.shape)] = values[i]
+
+
+def _check_references(self: Any, value: Any, kind: type[Any]) -> None:
+    from memdata.formats.references import RegionReference
+
+    regions = kind.__name__ == "RegionReference"
+    for item in np.asarray(value, object).flat:
+        if isinstance(item, RegionReference) != regions and item:
+            raise TypeError(f"{self.name}: cannot convert {item!r} to {kind.__name__}")
 
 
 def _ragged(value: Any, base: np.dtype[Any]) -> Array:
@@ -470,126 +514,6 @@ def _ragged(value: Any, base: np.dtype[Any]) -> Array:
     for where in np.ndindex(result.shape):
         result[where] = regular[where]
     return result
-
-
-# ---- indexes that NumPy does not know ------------------------------------------------------------
-
-
-class IndexRefusedError(IndexError, TypeError, ValueError):
-    """An index that neither NumPy nor h5py takes: an error of each kind that either raises."""
-
-
-class ValueRefusedError(ValueError, TypeError):
-    """A value that does not fit its place; NumPy's ValueError, and h5py's TypeError."""
-
-
-def _refuse(self: Any, index: Any, *value: Any) -> Any:
-    """NumPy's error once more, in a kind that h5py's users catch too."""
-    try:
-        if value:
-            self.data[index] = value[0]
-            return None
-        return self.data[index]
-    except IndexError as error:
-        raise IndexRefusedError(f"{self.name}: {error}") from None
-    except ValueError as error:
-        if not value:
-            raise
-        raise ValueRefusedError(f"{self.name}: {error}") from None
-
-
-def _other_index(self: Any, index: Any, *value: Any) -> Any:
-    """What h5py means by an index that NumPy refused."""
-    parts = index if isinstance(index, tuple) else (index,)
-    if any(_is_block_slice(part) for part in parts):
-        where: Any = np.ix_(*_block_axes(parts, self.shape))
-    elif len(parts) == 1 and _is_region(parts[0]):
-        where = _region_index_of(parts[0])
-    elif any(isinstance(part, str) for part in parts):
-        return _by_names(self, parts, *value)
-    elif any(isinstance(part, _cmemdata.MemDataset) for part in parts):
-        where = tuple(
-            np.asarray(part) if isinstance(part, _cmemdata.MemDataset) else part for part in parts
-        )
-    else:
-        return _refuse(self, index, *value)
-    if not value:
-        return self.data[where]
-    self.data[where] = value[0]
-    return None
-
-
-def _is_block_slice(part: Any) -> bool:
-    return hasattr(part, "indices") and hasattr(part, "block") and hasattr(part, "stride")
-
-
-def _block_axes(parts: tuple[Any, ...], shape: tuple[int, ...]) -> list[Any]:
-    """Each axis as the list of its elements, for ``np.ix_``."""
-    if Ellipsis in parts:
-        at = parts.index(Ellipsis)
-        parts = parts[:at] + (slice(None),) * (len(shape) - len(parts) + 1) + parts[at + 1 :]
-    parts += (slice(None),) * (len(shape) - len(parts))
-    axes = []
-    for part, size in zip(parts, shape, strict=True):
-        if _is_block_slice(part):
-            start, stride, count, block = part.indices(size)
-            blocks = start + stride * np.arange(count)
-            axes.append((blocks[:, None] + np.arange(block)).ravel())
-        else:
-            axes.append(np.atleast_1d(np.arange(size)[part]))
-    return axes
-
-
-def _by_names(self: Any, parts: tuple[Any, ...], *value: Any) -> Any:
-    """Fields by name beside an index of elements, in any order."""
-    names = [part for part in parts if isinstance(part, str)]
-    where = tuple(part for part in parts if not isinstance(part, str))
-    data = self.data
-    if not set(names) <= set(data.dtype.names or ()):
-        return _refuse(self, parts if len(parts) > 1 else parts[0], *value)
-    dtype = _fields_type(data.dtype, names)
-    if not value:
-        part = data[where]
-        return part[names[0]] if len(names) == 1 else _packed(part, dtype)
-    new = value[0]
-    for name in names:
-        fields = getattr(getattr(new, "dtype", None), "names", None)
-        data[name][where] = new[name] if fields and name in fields else new
-    return None
-
-
-def _is_region(part: Any) -> bool:
-    from memdata.formats.references import RegionReference
-
-    return isinstance(part, RegionReference)
-
-
-def _region_index_of(reference: Any) -> Any:
-    from h5py import h5s
-
-    return _region_index(h5s.decode(reference.selection))
-
-
-def _region_index(space: Any) -> Any:
-    """The NumPy index of what is selected in an HDF5 dataspace."""
-    from h5py import h5s
-
-    kind = space.get_select_type()
-    if kind == h5s.SEL_ALL:
-        return ()
-    if kind == h5s.SEL_POINTS:
-        return tuple(space.get_select_elem_pointlist().T)
-    if kind == h5s.SEL_HYPERSLABS and space.is_regular_hyperslab():
-        axes = []
-        for start, stride, count, block in zip(*space.get_regular_hyperslab(), strict=True):
-            blocks = start + stride * np.arange(count)
-            axes.append((blocks[:, None] + np.arange(block)).ravel())
-        return np.ix_(*axes) if axes else ()
-    mask = np.zeros(space.shape, bool)
-    if kind == h5s.SEL_HYPERSLABS:
-        for first, last in space.get_select_hyper_blocklist():
-            mask[tuple(slice(int(a), int(b) + 1) for a, b in zip(first, last, strict=True))] = True
-    return mask
 
 
 # ---- NumPy ---------------------------------------------------------------------------------------
@@ -645,6 +569,9 @@ _ALL: dict[str, Any] = {
     "fletcher32": _kept("fletcher32", False, "Whether a file keeps checksums of chunks."),
     "scaleoffset": _kept("scaleoffset", None, "Bits or digits that a file keeps; None keeps all."),
     "external": property(external),
+    "id": property(identifier),
+    "filter_ids": property(filter_ids),
+    "filter_names": property(filter_names),
     "is_virtual": property(is_virtual),
     "ref": property(ref),
     "dims": property(dims),
@@ -673,4 +600,3 @@ _COMMON: dict[str, Any] = {
 
 _cmemdata._extend(_cmemdata.MemDataset, _ALL)
 _cmemdata._extend(_cmemdata.MemDatasetCommon, _COMMON)
-_cmemdata._bind(other_index=_other_index)

@@ -13,7 +13,7 @@ import numpy as np
 from memdata import _cmemdata, links
 from memdata.h5api import creation
 
-__all__ = ["GroupWords", "copy_into"]
+__all__ = ["GroupWords", "copy_into", "identity"]
 
 
 class GroupWords:
@@ -29,6 +29,7 @@ class GroupWords:
     require_group: Callable[..., Any]
     get: Callable[..., Any]
     _absolute: Callable[[str], str]
+    _storage_root: Any
     _get_storage: Callable[[], Any]
 
     # -- seeing what is there ----------------------------------------------------------------------
@@ -95,6 +96,16 @@ class GroupWords:
         from memdata.formats.references import ObjectReference
 
         return ObjectReference(self.name)
+
+    @property
+    def id(self) -> Any:
+        """What h5py's identifier of the group tells, as far as memory knows it."""
+        storage = None if self._storage_root is None else self._get_storage()
+        if isinstance(storage, _cmemdata._Storage) or storage is None:
+            from memdata.h5api.lowlevel import GroupID
+
+            return GroupID(self)
+        return getattr(storage, "id", None)
 
     def _dereference(self, key: Any) -> str:
         """The path that a look-up by something else than a path means."""
@@ -245,15 +256,15 @@ class GroupWords:
         return self._walk(lambda path, link, _child: func(path, link), links_too=True)
 
     def _walk(self, call: Callable[[str, Any, Any], Any], links_too: bool) -> Any:
-        seen = {_identity(self)}
+        seen = {identity(self)}
         stack: list[tuple[str, Iterator[Any]]] = [("", _children(self, links_too))]
         while stack:
             prefix, children = stack[-1]
             for name, link, child in children:
                 path = prefix + name
-                known = child is not None and _identity(child) in seen
+                known = child is not None and identity(child) in seen
                 if child is not None:
-                    seen.add(_identity(child))
+                    seen.add(identity(child))
                 if links_too or (child is not None and not known):
                     answer = call(path, link, child)
                     if answer is not None:
@@ -278,11 +289,11 @@ def _children(group: Any, links_too: bool) -> Iterator[tuple[str, Any, Any]]:
         yield name, link, None if links.is_link(kept) else group.get(name)
 
 
-def _identity(item: Any) -> Any:
+def identity(item: Any) -> Any:
     """The same for all handles on one object."""
     if isinstance(item, _cmemdata._BaseGroup):
         storage = item._get_storage()
-        return id(storage) if isinstance(storage, _cmemdata._Storage) else _identity(storage)
+        return id(storage) if isinstance(storage, _cmemdata._Storage) else identity(storage)
     if isinstance(item, _cmemdata.MemDataset | links.NamedType):
         return id(item.attrs)
     return item.id if hasattr(item, "id") else item.name

@@ -51,7 +51,7 @@ def tree(
     >>> print(night.tree())
     /  2 datasets, 1 group, 3.2 KiB
     └── obs/
-        ├── vis   (freq 4, time 100)  complex64  3.1 KiB  Jy  gzip
+        ├── vis   (freq 4, time 100)  complex64  3.1 KiB  Jy  gzip 4
         └── flag  (100,)              bool       100 B
     """
     from memdata.show.text import Picture
