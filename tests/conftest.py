@@ -15,6 +15,8 @@ from hypothesis import HealthCheck, settings
 from memdata import MemDiskGroup, MemGroup
 from support import fill
 
+pytest_plugins = ["memdata.testing.fixtures", "pytester"]
+
 #: A suite of its own; test_clients_suites.py runs it.
 collect_ignore = ["client_suite"]
 

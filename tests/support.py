@@ -14,6 +14,8 @@ import h5py
 import numpy as np
 import pytest
 
+from memdata.testing import example_tree
+
 
 class FakeComm:
     """As much of an MPI communicator as code that never communicates may ask for."""
@@ -67,30 +69,8 @@ def run_python(
 
 
 def fill(group: Any) -> Any:
-    """Put a small tree of every ordinary kind of node into an empty group-like.
-
-    ::
-
-        /            attrs: title
-        ├─ time      (4,) float64, attrs: units
-        ├─ sky       attrs: survey
-        │  ├─ map    (3, 4) float32, attrs: axis
-        │  └─ deep
-        │     └─ mask (4,) bool
-        ├─ empty     (group)
-        └─ answer    () int32
-    """
-    group.attrs["title"] = "a tree"
-    time = group.create_dataset("time", data=np.linspace(0.0, 1.5, 4))
-    time.attrs["units"] = "s"
-    sky = group.create_group("sky")
-    sky.attrs["survey"] = 7
-    sky_map = sky.create_dataset("map", data=np.arange(12, dtype="f4").reshape(3, 4))
-    sky_map.attrs["axis"] = np.array([10, 20])
-    sky.create_dataset("deep/mask", data=np.array([True, False, True, True]))
-    group.create_group("empty")
-    group.create_dataset("answer", data=np.array(42, dtype="i4"))
-    return group
+    """Put a small tree of every ordinary kind of node into an empty group-like."""
+    return example_tree(group)
 
 
 def is_dataset(node: Any) -> bool:

@@ -13,7 +13,8 @@ import pytest
 
 import memdata
 import pages
-from memdata import comparing, compat, fileformats, mpiarray, mpitools
+from memdata import comparing, compat, fileformats, mpiarray, mpitools, testing
+from memdata.testing import strategies
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "docs"
@@ -76,7 +77,7 @@ WORLD = {"world", "rank", "size", "rank0"}
 
 @pytest.mark.parametrize(
     "module",
-    [memdata, comparing, compat, fileformats, mpiarray, mpitools],
+    [memdata, comparing, compat, fileformats, mpiarray, mpitools, testing, strategies],
     ids=lambda module: module.__name__,
 )
 def test_the_reference_has_every_public_name(module):
