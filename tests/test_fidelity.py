@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import h5py
+import numpy as np
 import pytest
 
 from h5compare import differences
@@ -46,3 +47,15 @@ def test_nothing_changes_from_file_to_file(odd_file, tmp_path):
         with h5py.File(tmp_path / "again.h5", "w", track_order=bool(tracked)) as target:
             deep_group_copy(source, target)
             assert differences(source, target) == []
+
+
+def test_named_types_of_files_that_are_closed(tmp_path):
+    """What is known of a type does not end with the file in which it was first seen."""
+    dtype = np.dtype([(("a title", "seen in two files"), "i4")])
+    tree = MemGroup()
+    tree["a type"] = dtype
+    tree.to_hdf5(tmp_path / "one.h5")
+    assert MemGroup.from_hdf5(tmp_path / "one.h5")["a type"].dtype.fields == dtype.fields
+    tree.create_dataset("x", data=np.zeros(3, dtype))
+    tree.to_hdf5(tmp_path / "two.h5")
+    assert MemGroup.from_hdf5(tmp_path / "two.h5")["x"].dtype.fields == dtype.fields

@@ -215,7 +215,14 @@ def same_type(x: Dtype, y: Dtype, strict: bool) -> bool:
 
 
 def _metadata(dtype: Dtype) -> Any:
-    return dict(dtype.metadata or {})
+    """What h5py says of a type, without what it says of every type of that kind."""
+    metadata = dict(dtype.metadata or {})
+    if metadata.get("h5py_encoding") == "ascii":
+        del metadata["h5py_encoding"]
+    kind = metadata.get("vlen")
+    if kind is not None and kind is not str and kind is not bytes:
+        metadata["vlen"] = np.dtype(kind)
+    return metadata
 
 
 def type_text(dtype: Dtype) -> str:

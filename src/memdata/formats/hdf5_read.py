@@ -315,6 +315,10 @@ class _Walk:
         node = TypeNode(path, name, parent, None, known.dtype)
         creation = NOTHING if known.kept is None else {"type": known.kept}
         self._attributes(node, target, None, creation)
+        if isinstance(node.attrs.get(TAG), str):
+            with contextlib.suppress(TagError):
+                node.dtype = restored(node.attrs[TAG], known.dtype)
+                del node.attrs[TAG]
         return node
 
     def _selected_apart(self, known: Node, path: str) -> bool:

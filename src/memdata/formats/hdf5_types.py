@@ -245,6 +245,8 @@ def known_type(type_id: Any) -> KnownType:
     key: bytes = type_id.encode()
     known = _known.get(key)
     if known is None:
+        if type_id.committed():
+            type_id = type_id.copy()  # the named type itself is gone when its file is closed
         known = described_type(type_id, key)
         if len(_known) >= _CACHED:
             _known.clear()

@@ -188,11 +188,16 @@ class HDF5Target:
     def _named_type(self, name: bytes, node: TypeNode, options: Options) -> _Recipe:
         kept = node.creation.get("type")
         try:
+            how = tag_of(node.dtype, None)
             types = None if kept is None else kept_type(kept, node.dtype)
-            types = types or type_pair(node.dtype)
+            text = how is not None and how.dtype.kind == "T"
+            types = types or type_pair(how.storage if how is not None and text else node.dtype)
         except TypeError as error:
             raise TypeError(f"{node.path}: {error}") from None
-        return _Recipe(name, self._attributes(node.attrs, node, options), types=types)
+        attributes = self._attributes(node.attrs, node, options)
+        if how is not None:
+            attributes += encoded({tagged.TAG: how.tag}, node.path, False)
+        return _Recipe(name, attributes, types=types)
 
     def _dataset(self, name: bytes, node: DatasetNode, options: Options) -> _Recipe:
         node.copy = whole_copier(node)

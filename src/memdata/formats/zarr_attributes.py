@@ -236,7 +236,7 @@ def decoded(stored: Mapping[str, Any], *, convert_strings: bool = False) -> dict
             try:
                 result[name] = _decoded(value, what)
                 continue
-            except (TypeError, ValueError, KeyError, IndexError, AttributeError):
+            except (TypeError, ValueError, LookupError, AttributeError, OverflowError):
                 pass  # another program has changed the value: it is shown as it is
         result[name] = to_memory(value, convert_strings=convert_strings)
     return result
@@ -296,7 +296,9 @@ def _decoded_array(value: Any, dtype: np.dtype[Any], shape: tuple[int, ...]) -> 
         flat = np.array([_as_float(item, part) for item in array.flat], dtype=part)
         result = flat.view(dtype) if dtype.kind == "c" else flat
         return result.reshape(shape)
-    array = np.asarray(value, "i8" if dtype.kind == "m" else None)
+    # Without a type NumPy makes floats of integers above 2**63.
+    known = {"m": np.dtype("i8"), "i": dtype, "u": dtype, "b": dtype}
+    array = np.asarray(value, known.get(dtype.kind))
     return array.astype(dtype).reshape(shape)
 
 
