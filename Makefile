@@ -14,7 +14,7 @@ C_SOURCES := $(wildcard src/_cmemdata/*.c src/_cmemdata/*.h)
 PYTHON_FOLDERS := src tests benchmarks docs/conf.py docs/_ext examples tools setup.py
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-parallel-hdf5 test-zarr2 torture lint lint-python lint-types lint-c demo bench docs format clean
+.PHONY: help build test test-parallel-hdf5 test-zarr2 torture lint lint-python lint-types lint-c demo bench docs dist format clean
 .DELETE_ON_ERROR:
 
 help: ## show this text
@@ -62,6 +62,9 @@ bench: $(STAMPS)/test build ## print the table of speeds
 docs: $(STAMPS)/docs build ## build the pages of documentation, docs/_build/html/index.html
 	$(RUN) -m sphinx -q -W --keep-going -j auto -d docs/_build/doctrees docs docs/_build/html
 	@echo "docs/_build/html/index.html"
+
+dist: $(STAMPS)/dist ## make sdist and wheels in dist/, and try each in a new environment
+	$(RUN) tools/dist.py
 
 format: $(STAMPS)/lint ## lay out Python and C code
 	$(RUN) -m ruff check --fix-only --quiet $(PYTHON_FOLDERS)

@@ -85,3 +85,11 @@ def test_the_reference_has_every_public_name(module):
     public = {name for name in module.__all__ if not name.startswith("_")} - PRIVATE - WORLD
     listed = set(re.findall(r"^   (?:\w+\.)?(\w+)$", reference, re.MULTILINE))
     assert public - listed == {"fileformats", "mpiarray"} & public
+
+
+def test_each_change_says_its_kind():
+    """Files that towncrier would not find, or not know, are a mistake in their name."""
+    for page in (ROOT / "changes").iterdir():
+        assert page.name == "README.md" or re.fullmatch(
+            r"\+[\w-]+\.(added|changed|fixed|removed)\.md", page.name
+        ), page.name
