@@ -38,13 +38,13 @@ def is_bitshuffle(compression: Any) -> bool:
     return compression in ("bitshuffle", H5FILTER, str(H5FILTER))
 
 
-def bitshuffle_options(compression_opts: Any) -> tuple[int, int]:
-    """Block size (0: the filter's own choice) and compressor code of bitshuffle options.
+def bitshuffle_options(compression_opts: Any) -> tuple[int, ...]:
+    """Block size (0: the filter's own choice), compressor code and, if given, level of bitshuffle.
 
     Parameters
     ----------
     compression_opts : tuple
-        ``(blocksize or None, "lz4" or code)``.
+        ``(blocksize or None, "lz4", "zstd" or code)``, for zstd also with a level behind.
 
     Raises
     ------
@@ -55,11 +55,15 @@ def bitshuffle_options(compression_opts: Any) -> tuple[int, int]:
     --------
     >>> bitshuffle_options((None, "lz4"))
     (0, 2)
+    >>> bitshuffle_options((None, "zstd", 9))
+    (0, 3, 9)
     """
     try:
-        blocksize, compressor = compression_opts
+        blocksize, compressor, *level = compression_opts
+        if len(level) > 1:
+            raise ValueError(level)
         code = _BITSHUFFLE_CODES.get(compressor, compressor)
-        return int(blocksize or 0), int(code)
+        return int(blocksize or 0), int(code), *map(int, level)
     except (TypeError, ValueError):
         raise ValueError(
             "bitshuffle needs compression_opts=(blocksize or None, 'lz4' or code), "

@@ -99,9 +99,27 @@ def set_pipeline(
     for code, flags, values, _name in pipeline:
         if not flags & h5z.FLAG_OPTIONAL:
             require_filter(code, "this dataset")
-        # Bitshuffle puts three values of its own before those asked for, each time that a
-        # dataset is made.
-        plist.set_filter(code, flags, values[3:] if code == H5FILTER else values)
+        plist.set_filter(code, flags, _asked(code, values))
+
+
+#: Filters of hdf5plugin: SZ and SZ3, which take nine values; SPERR; FCIDECOMP, which takes none.
+_SZ, _SZ3, _SPERR, _FCIDECOMP = 32017, 32024, 32028, 32018
+
+
+def _asked(code: int, values: tuple[int, ...]) -> tuple[int, ...]:
+    """What a filter was given, of the values that stand in a file.
+
+    Some filters put more beside the values asked for (the shape of chunks, the size of an element)
+    when a dataset is made. They do so again, and refuse or misread what is there already.
+    """
+    if code == H5FILTER:
+        return values[3:]
+    if code in {_SZ, _SZ3}:
+        return values[-9:]
+    if code == _SPERR and len(values) > 2:
+        # The first packs the rank, the type and, from bit 6 on, how missing values are treated.
+        return values[1], (values[0] >> 6) & 0xF
+    return () if code == _FCIDECOMP else values
 
 
 def _chunk_shape(
@@ -157,7 +175,8 @@ def _set_compression(plist: Any, compression: Any, options: Any) -> None:
         require_filter(int(compression), f"compression={compression}")
         # Optional, as h5py has it: a chunk that does not get smaller is stored as it is. HDF5 loses
         # a chunk that a mandatory filter refuses, and crashes later.
-        plist.set_filter(int(compression), h5z.FLAG_OPTIONAL, tuple(options or ()))
+        asked = _asked(int(compression), tuple(options or ()))
+        plist.set_filter(int(compression), h5z.FLAG_OPTIONAL, asked)
     else:
         raise ValueError(f"HDF5 has no compression {compression!r}")
 
@@ -225,7 +244,7 @@ def _said(pipeline: Pipeline) -> bool:
     for code, flags, values, _name in pipeline:
         if flags != (h5z.FLAG_MANDATORY if code == h5z.FILTER_FLETCHER32 else h5z.FLAG_OPTIONAL):
             return False
-        if code == H5FILTER and (len(values) != 5 or values[4] not in (2, 3)):
+        if code == H5FILTER and (len(values) not in {5, 6} or values[4] not in (2, 3)):
             return False
         if code == h5z.FILTER_SCALEOFFSET and values[0] == h5z.SO_FLOAT_ESCALE:
             return False
@@ -244,8 +263,9 @@ def _named_compression(code: int, values: tuple[int, ...]) -> tuple[Any, Any]:
     if code == H5FILTER:
         blocksize, compressor = (*values, 0, 0, 0, 0, 0)[3:5]
         names = {2: "lz4", 3: "zstd"}
-        return "bitshuffle", (blocksize or None, names.get(compressor, compressor))
-    return code, tuple(values) or None
+        level = values[5:6]  # of zstd, where it was given
+        return "bitshuffle", (blocksize or None, names.get(compressor, compressor), *level)
+    return code, _asked(code, tuple(values)) or None
 
 
 def creation_list() -> Any:

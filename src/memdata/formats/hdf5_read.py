@@ -417,7 +417,9 @@ class _Walk:
         if known.dtype.subdtype is not None:  # an array of arrays: NumPy knows one array only
             base, inner = known.dtype.subdtype
             node.shape, node.dtype = shape + inner, base
-        self._content(node, target, known, shape, text, readable)
+        # Packed chunks are better copied: a filter may lose something each time it packs.
+        now = readable and not (self.packed and pipeline and not known.dtype.hasobject)
+        self._content(node, target, known, shape, text, now)
         return node
 
     def _check_chunked(
@@ -458,9 +460,9 @@ class _Walk:
         known: KnownType,
         shape: tuple[int, ...],
         text: Text | None,
-        readable: bool = True,
+        now: bool = True,
     ) -> None:
-        """Read the elements now where they are few, else say how they will be read."""
+        """Read the elements `now` where they are few, else say how they will be read."""
         options = self.options
         inner = node.shape[len(shape) :] if node.shape else ()
         selection = None
@@ -475,7 +477,7 @@ class _Walk:
         stored = StoredHDF5(self.source, target, known, shape, selection, node, convert, text)
         node.dtype = stored.dtype
         self._take(node.path, node.nbytes)
-        if node.nbytes <= SMALL and readable:
+        if node.nbytes <= SMALL and now:
             make = np.zeros if node.dtype.hasobject else np.empty
             node.array = make(node.shape or (), node.dtype)
             stored.read_rows(0, node.shape[0] if node.shape else 1, node.array)

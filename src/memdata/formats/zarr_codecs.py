@@ -102,11 +102,11 @@ def compressor_of(compression: Any, options: Any) -> Config | None:
     if isinstance(compression, str) and compression.isdigit():
         compression = int(compression)
     if is_bitshuffle(compression):
-        blocksize, code = bitshuffle_options(options)
+        blocksize, code, *level = bitshuffle_options(options)
         names = {2: "lz4", 3: "zstd"}
         if code not in names:
             raise ValueError(f"zarr has no bitshuffle compressor with the code {code}")
-        return _blosc(names[code], 5, 2, blocksize)
+        return _blosc(names[code], level[0] if level else 5, 2, blocksize)
     if isinstance(compression, int | np.integer) and 0 <= compression <= 9 and options is None:
         compression, options = "gzip", int(compression)  # h5py's short form: the level alone
     if compression is True or compression == "gzip":
