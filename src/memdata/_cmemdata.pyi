@@ -9,15 +9,17 @@ from collections.abc import (
     ValuesView,
 )
 from types import GenericAlias
-from typing import Any, ClassVar, Self, TypeAlias, TypeVar, final, overload
+from typing import Any, ClassVar, Self, TypeAlias, final, overload
 
 import numpy as np
 from numpy.typing import DTypeLike
-from typing_extensions import Buffer, disjoint_base
+from typing_extensions import Buffer, TypeVar, disjoint_base
 
 _K = TypeVar("_K")
 _T = TypeVar("_T")
 _V_co = TypeVar("_V_co", covariant=True)
+_Shape_co = TypeVar("_Shape_co", bound=tuple[Any, ...], default=tuple[Any, ...], covariant=True)
+_DType_co = TypeVar("_DType_co", bound=np.dtype[Any], default=np.dtype[Any], covariant=True)
 _Array: TypeAlias = np.ndarray[Any, Any]
 
 def format_abs_path(path: str | bytes, /) -> str: ...
@@ -424,7 +426,7 @@ class MemDatasetDistributed(MemDataset):
     def compression_opts(self, value: Any) -> None: ...
 
 @disjoint_base
-class _MPIArray(_Array):
+class _MPIArray(np.ndarray[_Shape_co, _DType_co]):
     def __new__(
         cls, global_shape: Any, axis: int = 0, comm: Any = None, *args: Any, **kwargs: Any
     ) -> Self: ...
@@ -453,7 +455,7 @@ class _MPIArray(_Array):
     @property
     def local_bounds(self) -> slice: ...
     @property
-    def local_array(self) -> _Array: ...
+    def local_array(self) -> np.ndarray[_Shape_co, _DType_co]: ...
     @property
     def global_slice(self) -> _GlobalSlice: ...
 

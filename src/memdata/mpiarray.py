@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import operator
+import typing
 from collections.abc import Iterator, Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -23,6 +24,16 @@ __all__ = [
     "sanitize_slice",
     "zeros",
 ]
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    _Shape_co = TypeVar("_Shape_co", bound=tuple[Any, ...], default=tuple[Any, ...], covariant=True)
+    _DType_co = TypeVar("_DType_co", bound=np.dtype[Any], default=np.dtype[Any], covariant=True)
+else:  # defaults are known from Python 3.13 on
+    _Shape_co, _DType_co = (
+        typing.TypeVar(name, covariant=True) for name in ("_Shape_co", "_DType_co")
+    )
 
 Array = np.ndarray[Any, Any]
 
@@ -66,7 +77,7 @@ class UnsupportedOperation(ValueError):  # noqa: N818 - a name users know
         self.message = message
 
 
-class MPIArray(_cmemdata._MPIArray):
+class MPIArray(_cmemdata._MPIArray[_Shape_co, _DType_co]):
     """An array that is cut along one axis over the ranks of a communicator.
 
     An `MPIArray` is an `numpy.ndarray` that holds this rank's part and knows where that is in the
@@ -106,7 +117,7 @@ class MPIArray(_cmemdata._MPIArray):
     # -- making one ------------------------------------------------------------------------------
 
     @classmethod
-    def wrap(cls, array: Array, axis: int, comm: Any = None) -> Self:
+    def wrap(cls, array: np.ndarray[_Shape_co, _DType_co], axis: int, comm: Any = None) -> Self:
         """Every rank's ndarray becomes its part of one array. Collective.
 
         Parameters
@@ -382,13 +393,13 @@ class MPIArray(_cmemdata._MPIArray):
         moved: Self = exchange.redistribute(self, axis, budget)
         return moved
 
-    def gather(self, rank: int = 0) -> Array | None:
+    def gather(self, rank: int = 0) -> np.ndarray[_Shape_co, _DType_co] | None:
         """The whole array as an ndarray on one rank, None on the others. Collective."""
         from memdata.ranks import exchange
 
         return exchange.gather(self, rank)
 
-    def allgather(self) -> Array:
+    def allgather(self) -> np.ndarray[_Shape_co, _DType_co]:
         """The whole array as an ndarray on every rank. Collective.
 
         Examples
