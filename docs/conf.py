@@ -71,3 +71,10 @@ html_theme_options = {
     "pygments_dark_style": "monokai",
 }
 html_sidebars = {"index": [], "performance": [], "faq": [], "changes": [], "switching": []}
+
+
+def setup(app):
+    """Look for pages that are new before autosummary does, which else would not see them."""
+    app.connect(
+        "builder-inited", lambda app: app.env.find_files(app.config, app.builder), priority=100
+    )
