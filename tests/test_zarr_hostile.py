@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -379,6 +380,40 @@ class TestAtomicFolder:
             AtomicFolder(target).__enter__()
         assert leftovers(target.parent, "folder") == set()
 
+    def test_what_is_being_replaced_is_not_taken_for_left_behind(self, target, monkeypatch):
+        from memdata import atomic_folder
+
+        seen = []
+
+        def removing(path: str) -> None:
+            with pytest.raises(BlockingIOError):
+                AtomicFolder(target).__enter__()
+            seen.append(path)
+            remove(path)
+
+        remove = atomic_folder.remove
+        monkeypatch.setattr(atomic_folder, "remove", removing)
+        self.write(target)
+        assert len(seen) == 1
+        assert os.listdir(target) == ["new"]
+        assert leftovers(target.parent, "folder") == set()
+
+    def test_the_old_content_goes_when_the_new_name_is_on_the_disk(self, target, monkeypatch):
+        from memdata import atomic_folder
+
+        done = []
+        for name in ("sync_folder", "remove"):
+            real = getattr(atomic_folder, name)
+
+            def noting(path: str, name: str = name, real: Any = real) -> None:
+                done.append((name, path))
+                real(path)
+
+            monkeypatch.setattr(atomic_folder, name, noting)
+        self.write(target, durable=True)
+        parent = str(target.parent)
+        assert done[-2:] == [("sync_folder", parent), ("remove", f"{parent}/.folder.memdata")]
+
     def test_permissions_stay(self, target):
         os.chmod(target, 0o750)
         self.write(target)
@@ -401,6 +436,56 @@ class TestAtomicFolder:
         target.joinpath("new").rename(target / "old")
         self.write(target, durable=True)
         assert len(synced) == 3  # the file, its folder, the folder of that
+
+
+class TestWithoutExchange:
+    """File systems that cannot exchange two folders in one step: two renames."""
+
+    @pytest.fixture
+    def between(self, tree, tmp_path, monkeypatch) -> Path:
+        """A store whose replacement was killed between the two renames."""
+        from memdata import atomic_folder
+
+        monkeypatch.setattr(atomic_folder, "_renameat2", lambda: None)
+        name = tmp_path / "x.zarr"
+        tree.to_file(name)
+        program = """
+            import os, sys
+            from memdata import MemGroup, atomic_folder
+
+            def renaming(source, target, rename=os.rename):
+                if target == sys.argv[1]:
+                    os._exit(3)
+                rename(source, target)
+
+            os.rename = renaming
+            atomic_folder._renameat2 = lambda: None
+            MemGroup().to_file(sys.argv[1])
+            """
+        command = [sys.executable, "-c", textwrap.dedent(program), str(name)]
+        assert subprocess.run(command, check=False).returncode == 3
+        assert leftovers(tmp_path) == {".x.zarr.memdata", ".x.zarr.memdata-old"}
+        return name
+
+    def test_a_load_finds_the_old_tree(self, tree, between):
+        assert_same_tree(MemGroup.from_file(between), tree)
+
+    @pytest.mark.parametrize("mode", ["w", "a"])
+    def test_the_next_save_puts_it_in_order(self, tree, between, mode):
+        more = MemGroup()
+        more.create_dataset("more", data=[1])
+        more.to_file(between, mode=mode)
+        assert leftovers(between.parent, "x.zarr") == set()
+        assert set(MemGroup.from_file(between)) == {"more", *(tree if mode == "a" else ())}
+
+    def test_a_save_that_runs_is_left_alone(self, between):
+        held = os.open(between.parent / ".x.zarr.memdata-old", os.O_RDONLY)
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX)
+            with pytest.raises(BlockingIOError, match="saving this now"):
+                MemGroup().to_file(between)
+        finally:
+            os.close(held)
 
 
 @pytest.mark.skipif(MAJOR < 3, reason="zarr 2 has no shards")

@@ -18,9 +18,9 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from memdata.locking import NO_LOCKS, Atomic, remove, sync_folder
+from memdata.locking import NO_LOCKS, Atomic, remove, sync_folder, temporary_name
 
-__all__ = ["AtomicFolder"]
+__all__ = ["AtomicFolder", "standing"]
 
 logger = logging.getLogger("memdata")
 
@@ -62,7 +62,8 @@ class AtomicFolder(Atomic):
     The temporary folder is ``DIR/.NAME.memdata``. It is locked (``flock``) as long as it is
     written, so one left behind by a dead program is recognised: the next save removes it. Where
     the system can, old and new folder are exchanged in one step; elsewhere the old one is renamed
-    to ``DIR/.NAME.memdata-old`` first, and a program killed just then leaves it there.
+    to ``DIR/.NAME.memdata-old`` first. A program killed just then leaves it there: `standing` finds
+    it, and the next save puts it back before it begins.
     """
 
     def __init__(
@@ -77,9 +78,12 @@ class AtomicFolder(Atomic):
         super().__init__(filename, keep=keep, exclusive=exclusive, durable=durable)
         self._replaceable = replaceable
         self._descriptor: int | None = None
+        self._old: int | None = None  # of what is replaced, while it is
+        self._aside: str | None = None  # where that lies then
 
     def _check_target(self) -> os.stat_result | None:
         """What the target is now; refuses what must not be replaced."""
+        self._put_back()
         try:
             old = os.stat(self.target)
         except FileNotFoundError:
@@ -118,7 +122,7 @@ class AtomicFolder(Atomic):
                 # Being written just now, or left behind by a program that died?
                 self._remove_left()
                 continue
-            self._descriptor = self._locked()
+            self._descriptor = self._locked(self.path)
             if self._descriptor is not None:
                 return
 
@@ -130,10 +134,22 @@ class AtomicFolder(Atomic):
                 raise OSError(f"{self.filename}: cannot be copied: {error}") from None
         os.chmod(self.path, stat.S_IMODE(old.st_mode))
 
-    def _locked(self) -> int | None:
-        """A descriptor of the temporary folder with the lock; None when it has gone."""
+    def _put_back(self) -> None:
+        """Give an old folder its name again, if a program died between taking and giving it."""
+        aside = old_name(self.path)
+        if os.path.lexists(self.target) or not os.path.isdir(aside):
+            return
+        descriptor = self._locked(aside)
+        if descriptor is not None:
+            try:
+                os.rename(aside, self.target)
+            finally:
+                os.close(descriptor)
+
+    def _locked(self, path: str) -> int | None:
+        """A descriptor of a temporary folder with the lock; None when it has gone."""
         try:
-            descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except FileNotFoundError:
             return None
         try:
@@ -149,14 +165,14 @@ class AtomicFolder(Atomic):
                 os.close(descriptor)
                 raise
             logger.debug("%s: the file system has no locks: %s", self.filename, error)
-        if self._is_ours(descriptor):
+        if self._is_still(descriptor, path):
             return descriptor
         os.close(descriptor)
         return None
 
-    def _is_ours(self, descriptor: int) -> bool:
+    def _is_still(self, descriptor: int, path: str) -> bool:
         try:
-            return os.path.samestat(os.fstat(descriptor), os.lstat(self.path))
+            return os.path.samestat(os.fstat(descriptor), os.lstat(path))
         except FileNotFoundError:
             return False
 
@@ -165,7 +181,7 @@ class AtomicFolder(Atomic):
         if os.path.islink(self.path) or not os.path.isdir(self.path):
             remove(self.path)
             return
-        descriptor = self._locked()
+        descriptor = self._locked(self.path)
         if descriptor is not None:
             try:
                 remove(self.path)
@@ -182,39 +198,51 @@ class AtomicFolder(Atomic):
         else:
             self._exchange()
         self._making = False
-        if self.durable:
-            sync_folder(self.folder)
-        self._let_go()
+        try:
+            if (
+                self.durable
+            ):  # before the old content goes: the name may still mean that on the disk
+                sync_folder(self.folder)
+        finally:
+            self._let_go()
 
     def _exchange(self) -> None:
-        """Put the new folder in the place of the old one, and remove that."""
+        """Put the new folder in the place of the old one, which stays aside."""
+        # Locked, so that no other program takes it for one left behind while it is removed.
+        self._old = _opened(self.target)
         if _rename(self.path, self.target, _RENAME_EXCHANGE):
-            aside = self.path
-        else:
-            aside = self.path + "-old"
-            remove(aside)
-            os.rename(self.target, aside)
-            try:
-                os.rename(self.path, self.target)
-            except BaseException:
-                os.rename(aside, self.target)
-                raise
-        self._making = False
+            self._aside = self.path
+            return
+        aside = old_name(self.path)
+        remove(aside)
+        os.rename(self.target, aside)
         try:
-            remove(aside)
-        except OSError as failure:  # the new content is there: that is what counts
-            logger.warning("cannot remove what was replaced, %s: %s", aside, failure)
+            os.rename(self.path, self.target)
+        except BaseException:
+            os.rename(aside, self.target)
+            raise
+        self._aside = aside
 
     def _let_go(self) -> None:
-        descriptor, self._descriptor = self._descriptor, None
-        if descriptor is not None:
-            os.close(descriptor)
+        """Remove what was replaced, and give the locks back."""
+        aside, self._aside = self._aside, None
+        try:
+            if aside is not None:
+                remove(aside)
+        except OSError as failure:  # the new content is there: that is what counts
+            logger.warning("cannot remove what was replaced, %s: %s", aside, failure)
+        finally:
+            descriptors = (self._descriptor, self._old)
+            self._descriptor = self._old = None
+            for descriptor in descriptors:
+                if descriptor is not None:
+                    os.close(descriptor)
 
     def discard(self) -> None:
         """Remove the temporary folder, where there is one of ours; nothing else is an error."""
         try:
             if self._descriptor is not None:
-                if self._making and self._is_ours(self._descriptor):
+                if self._making and self._is_still(self._descriptor, self.path):
                     remove(self.path)
             elif self._making:  # interrupted between making and locking it
                 self._remove_left()
@@ -224,6 +252,35 @@ class AtomicFolder(Atomic):
             logger.warning("cannot remove the temporary folder %s: %s", self.path, failure)
         self._making = False
         self._let_go()
+
+
+def old_name(temporary: str) -> str:
+    """Where the old folder lies between two renames."""
+    return temporary + "-old"
+
+
+def standing(path: str) -> str:
+    """The folder that holds what a name stands for.
+
+    That is the name itself but where a program is replacing it, or was killed while it did, on a
+    file system that cannot exchange two folders in one step.
+    """
+    if os.path.lexists(path):
+        return path
+    folder, base = os.path.split(os.path.realpath(path))
+    aside = old_name(os.path.join(folder, temporary_name(base)))
+    return aside if os.path.isdir(aside) and not os.path.lexists(path) else path
+
+
+def _opened(folder: str) -> int | None:
+    """A descriptor of a folder with a lock, where there can be one."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    with contextlib.suppress(OSError):
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return descriptor
 
 
 @cache

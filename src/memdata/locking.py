@@ -34,14 +34,24 @@ def durable_by_default() -> bool:
 
 
 def remove(path: str) -> None:
-    """Remove a file or a folder; that there is none is no error."""
-    try:
-        if os.path.isdir(path) and not os.path.islink(path):
-            shutil.rmtree(path)
+    """Remove a file or a folder; that there is none is no error.
+
+    What fails is tried once more: on a network it may be over by then, and a folder may have got
+    an entry while it was being emptied.
+    """
+    for last in (False, True):
+        try:
+            if os.path.isdir(path) and not os.path.islink(path):
+                shutil.rmtree(path)
+            else:
+                os.unlink(path)
+        except FileNotFoundError:
+            return
+        except OSError:
+            if last:
+                raise
         else:
-            os.unlink(path)
-    except FileNotFoundError:
-        pass
+            return
 
 
 def sync_folder(path: str) -> None:

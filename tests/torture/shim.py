@@ -46,6 +46,10 @@ class Shim:
         """Write down all calls below `folder`: one line each, what they wrote beside it."""
         self._library.shim_record(os.fsencode(folder) + b"/", os.fsencode(lines), os.fsencode(data))
 
+    def watch(self) -> None:
+        """Say on stderr in which library this process crashes, should it."""
+        self._library.shim_watch()
+
     def stop(self) -> int:
         """Leave the calls alone; how many of the chosen kind there were."""
         return int(self._library.shim_stop())

@@ -11,12 +11,15 @@ from typing import Any
 import h5py
 from h5py import h5f
 
+from memdata.locking import NO_LOCKS
+
 __all__ = ["not_readable", "open_group", "opened"]
 
 _LOCK_HINT = (
     "another program has the file open for writing; wait for it, or set "
     "HDF5_USE_FILE_LOCKING=FALSE when the file system has no locks"
 )
+_NO_LOCKS_HINT = "the file system has no locks; set HDF5_USE_FILE_LOCKING=FALSE"
 
 
 @contextlib.contextmanager
@@ -54,6 +57,8 @@ def not_readable(filename: str, error: OSError) -> OSError:
     text = str(error)
     if isinstance(error, BlockingIOError) or "unable to lock file" in text:
         number = error.errno or errno.EAGAIN
+        if number in NO_LOCKS:
+            return OSError(number, f"{os.strerror(number)}: {_NO_LOCKS_HINT}", filename)
         return BlockingIOError(number, _LOCK_HINT, filename)
     try:
         size = os.stat(filename).st_size

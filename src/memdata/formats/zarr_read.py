@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from memdata.atomic_folder import standing
 from memdata.formats import strings, zarr_library, zarr_types
 from memdata.formats.names import check_name
 from memdata.formats.selections import Selection, check_used, resolve
@@ -48,6 +49,7 @@ def opened_source(filename: str, **kwargs: Any) -> Iterator[ZarrSource]:
         Missing (`FileNotFoundError`), or not a zarr group.
     """
     mode = kwargs.pop("mode", "r")
+    filename = standing(filename)
     if not os.path.exists(filename):
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), filename)
     try:

@@ -20,6 +20,7 @@ from memdata.formats.memory import MemoryTarget
 from memdata.formats.selections import followed_axis, narrowed, normalised
 from memdata.formats.tree import DatasetNode, Options, Part, Plan, Source
 from memdata.progress import Progress, ProgressLike
+from memdata.transfer.errors import named_memory
 from memdata.transfer.movers import read_into
 from memdata.transfer.mpio import ParallelFile, chosen_mover
 from memdata.transfer.plain import DirectFile, exchanges, read_parts
@@ -129,7 +130,8 @@ def load_file(
     )
     opener = opener_of_file(name, chosen, open_kw)
     hdf5 = chosen is not fileformats.Zarr
-    run(target, Job(opener, options, name, distributed, hints, comm, hdf5=hdf5), progress)
+    with named_memory(name, "loading"):
+        run(target, Job(opener, options, name, distributed, hints, comm, hdf5=hdf5), progress)
 
 
 def checked_limit(max_bytes: Any) -> int | None:

@@ -6,7 +6,7 @@ import contextlib
 import errno
 import functools
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from memdata import fileformats, mpitools
@@ -15,6 +15,7 @@ from memdata.formats.selections import normalised
 from memdata.formats.tree import Options, Plan, Source, Target
 from memdata.locking import AtomicFile, durable_by_default
 from memdata.progress import Progress, ProgressLike
+from memdata.transfer.errors import named_errors, named_memory
 from memdata.transfer.load import file_name, report_skipped, source_of_group
 from memdata.transfer.movers import transfer_rows, write_direct
 from memdata.transfer.mpio import ParallelFile, chosen_mover
@@ -146,12 +147,11 @@ def save_source(
     With `replace`, datasets that are there take the new content if they have its shape and type.
     """
     open_kw = dict(open_kw or {})
+    save = _save_hdf5
     if file_format is fileformats.Zarr:
-        from memdata.transfer.zarr_save import save_zarr
-
-        save_zarr(source, name, mode, options, durable, show, ranks, open_kw, replace)
-    else:
-        _save_hdf5(source, name, mode, options, durable, show, ranks, open_kw, replace)
+        from memdata.transfer.zarr_save import save_zarr as save
+    with named_memory(name, "saving"):
+        save(source, name, mode, options, durable, show, ranks, open_kw, replace)
 
 
 def _source_of(source: Any) -> Source:
@@ -230,7 +230,7 @@ def _save_hdf5(
                     gather_part(node, target, ranks, bar)
             with ranks.together(what):
                 if temporary is not None:
-                    with _named_errors(name, temporary.path):
+                    with named_errors(name, temporary.path):
                         target.finish(plan)
                         file.close()
                     descriptor = temporary.fd
@@ -238,7 +238,7 @@ def _save_hdf5(
                     descriptor = _open_part(path, stack)
             writer = _PartWriter(name, path, descriptor, ranks, bar)
             writer.chunks(parts, ways, bounds)
-            with ranks.together(what), _named_errors(name, path):
+            with ranks.together(what), named_errors(name, path):
                 for node, offset in target.extents:
                     _write_extent(node, offset, descriptor, bar)
             writer.plain(parts, ways, bounds, options.mover or "direct")
@@ -286,7 +286,7 @@ def _lay_out(
         settings["track_order"] = True
     mode = "r+" if keep else "w"
     check: Callable[[], None] | None = None
-    with _named_errors(temporary.filename, temporary.path):
+    with named_errors(temporary.filename, temporary.path):
         if "driver" in settings:
             file = stack.enter_context(opened(temporary.path, mode, **settings))
         else:
@@ -296,7 +296,7 @@ def _lay_out(
         target.open(file)
     if keep:
         target.check_room(plan)
-    with _named_errors(temporary.filename, temporary.path):
+    with named_errors(temporary.filename, temporary.path):
         for node in target.lay_out(plan):
             transfer_rows(node, target, bar)
             if check is not None:
@@ -325,7 +325,7 @@ class _PartWriter:
         ranks, what = self._ranks, f"saving {self._name}"
         with contextlib.ExitStack() as stack:
             placer = None
-            with ranks.together(what), _named_errors(self._name, self._path):
+            with ranks.together(what), named_errors(self._name, self._path):
                 if ranks.first:
                     placer = stack.enter_context(ChunkPlacer(self._descriptor))
             for node in chunked:
@@ -338,7 +338,7 @@ class _PartWriter:
                     ranks,
                     self._bar,
                 )
-            with ranks.together(what), _named_errors(self._name, self._path):
+            with ranks.together(what), named_errors(self._name, self._path):
                 stack.close()
 
     def plain(
@@ -350,7 +350,7 @@ class _PartWriter:
             return
         ranks, bar = self._ranks, self._bar
         exchanged = {node.path for node in nodes if self._in_whole_rows(node, ways, bounds)}
-        errors = functools.partial(_named_errors, self._name, self._path)
+        errors = functools.partial(named_errors, self._name, self._path)
         if mover == "mpio" and ranks.comm is not None:
             with ParallelFile(self._path, "r+", ranks, bar, errors) as parallel:
                 write_parts(parallel, nodes, exchanged, ranks, bar, errors)
@@ -390,28 +390,6 @@ def _move(plan: Plan, target: Target, bar: Progress) -> None:
     for node in target.lay_out(plan):
         transfer_rows(node, target, bar)
     target.finish(plan)
-
-
-@contextlib.contextmanager
-def _named_errors(name: str, temporary: str) -> Iterator[None]:
-    """Errors of the block name the user's file; h5py raises both types when the disk refuses."""
-    try:
-        yield
-    except (OSError, RuntimeError) as error:
-        raise _named(error, name, temporary) from error
-
-
-def _named(error: OSError | RuntimeError, name: str, temporary: str) -> OSError:
-    """An error that names the user's file, with the cause that HDF5 hides in its text."""
-    text = str(error)
-    number = getattr(error, "errno", None)
-    if number is None:
-        for code in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG):
-            if f"errno = {code}," in text:
-                number = code
-    if number is not None:
-        return OSError(number, f"saving failed: {os.strerror(number)}", name)
-    return OSError(f"{name}: saving failed: {text.replace(temporary, name)}")
 
 
 def write_group(

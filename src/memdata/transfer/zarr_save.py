@@ -8,9 +8,10 @@ import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from memdata.atomic_folder import AtomicFolder
+from memdata.atomic_folder import AtomicFolder, standing
 from memdata.locking import AtomicFile
 from memdata.progress import Progress, ProgressLike
+from memdata.transfer.errors import named_errors
 from memdata.transfer.load import report_skipped
 from memdata.transfer.movers import transfer_rows
 from memdata.transfer.parts import gather_part, owned_blocks
@@ -41,7 +42,8 @@ class _Store:
     def __init__(self, name: str, mode: str, open_kw: dict[str, Any]) -> None:
         from memdata.formats import zarr_library
 
-        there = os.path.exists(name)
+        now = standing(name)
+        there = os.path.exists(now)
         if mode == "r+" and not there:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
         self.as_zip = name.rstrip("/").endswith(".zip")
@@ -50,7 +52,7 @@ class _Store:
         consolidated = open_kw.pop("consolidated", None)
         self.zarr_format = wanted or zarr_library.default_format()
         if self.keep:
-            group = self.opened(name, "r")
+            group = self.opened(now, "r")
             try:
                 self.zarr_format = zarr_library.format_of(group)
                 if consolidated is None:
@@ -117,13 +119,12 @@ def save_zarr(
             if ranks.first:
                 path = stack.enter_context(_temporary(store, name, mode, durable))
                 opened = stack.enter_context(contextlib.ExitStack())
-                with _named_errors(name, path):
-                    _lay_out(plan, target, store, path, opened, open_kw, bar)
+                _lay_out(plan, target, store, name, path, opened, open_kw, bar)
         path = ranks.share(path)
         _move_parts(parts, target, store, path, name, bounds, ranks, bar)
         with ranks.together(what):
             if ranks.first:
-                with _named_errors(name, path):
+                with named_errors(name, path):
                     if store.consolidated:
                         from memdata.formats import zarr_library
 
@@ -163,6 +164,7 @@ def _lay_out(
     plan: Plan,
     target: ZarrTarget,
     store: _Store,
+    name: str,
     path: str,
     stack: contextlib.ExitStack,
     open_kw: dict[str, Any],
@@ -171,19 +173,21 @@ def _lay_out(
     """Make everything in the temporary store, and write what is common."""
     from memdata.formats import zarr_library
 
-    if store.keep:
-        group = store.opened(path, "r+", **open_kw)
-    else:
-        # "w" would have zarr make the folder anew, and the lock on it would be lost.
-        new = "w" if store.as_zip else "a"
-        group = store.opened(path, new, attributes=plan.nodes[0].recipe, **open_kw)
-    stack.callback(zarr_library.close, group)
-    target.open(group, new=not store.keep)
+    with named_errors(name, path):
+        if store.keep:
+            group = store.opened(path, "r+", **open_kw)
+        else:
+            # "w" would have zarr make the folder anew, and the lock on it would be lost.
+            new = "w" if store.as_zip else "a"
+            group = store.opened(path, new, attributes=plan.nodes[0].recipe, **open_kw)
+        stack.callback(zarr_library.close, group)
+        target.open(group, new=not store.keep)
     if store.keep:
         target.check_room(plan)
-    for node in target.lay_out(plan):
-        if node.part is None:
-            transfer_rows(node, target, bar)
+    with named_errors(name, path):
+        for node in target.lay_out(plan):
+            if node.part is None:
+                transfer_rows(node, target, bar)
 
 
 def _move_parts(
@@ -204,7 +208,7 @@ def _move_parts(
             gather_part(node, target, ranks, bar)
             continue
         grid = ranks.share(target.grid(node) if ranks.first else None)  # of one that was there
-        with ranks.together(f"{bar.what}: {node.path}"), _named_errors(name, path):
+        with ranks.together(f"{bar.what}: {node.path}"), named_errors(name, path):
             if not ranks.first:
                 node.place = zarr_library.reopened(path, node.path)
         if node.nbytes:
@@ -229,18 +233,3 @@ def write_blocks(
                 )
                 target.write_block(node, index, block)
                 bar.advance(block.nbytes)
-
-
-@contextlib.contextmanager
-def _named_errors(name: str, temporary: str) -> Iterator[None]:
-    """Errors of the block name the user's file."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno is None:
-            raise
-        raise OSError(error.errno, f"saving failed: {os.strerror(error.errno)}", name) from error
-    except RuntimeError as error:
-        if not temporary or temporary not in str(error):
-            raise
-        raise RuntimeError(str(error).replace(temporary, name)) from error
