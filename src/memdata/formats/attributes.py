@@ -273,7 +273,7 @@ def _restored(found: dict[str, Any]) -> Any:
             return complex(*value)
         if found[_KIND] == "dict":
             return dict(value)
-    except (TypeError, ValueError, AttributeError):
+    except (TypeError, ValueError, AttributeError, OverflowError):
         pass  # not ours
     return found
 

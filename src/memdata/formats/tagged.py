@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -42,6 +43,30 @@ _EXTENSIONS = "ml_dtypes"
 
 class TagError(ValueError):
     """A tag that says nothing which can be understood here, or does not fit what is stored."""
+
+
+#: What is raised where a tag, or part of it, is not what it should be.
+NOT_UNDERSTOOD = (
+    *(TypeError, ValueError, LookupError, AttributeError),
+    *(ImportError, OverflowError, RecursionError),
+)
+
+#: NumPy's names of types that are neither structured nor subarrays, as `numpy.dtype.str` has them.
+#: What `numpy.dtype` takes besides is a language of its own.
+_PLAIN = re.compile(r"[<>|=]?[biufcSUVOmM]\d{0,10}(\[\d{0,9}[a-zA-Z]{1,7}\])?")
+
+
+def plain_type(name: Any) -> Dtype:
+    """The type of this name.
+
+    Raises
+    ------
+    TagError
+        It is no name of a type that is neither structured nor a subarray.
+    """
+    if not isinstance(name, str) or not _PLAIN.fullmatch(name):
+        raise TagError(f"{name!r:.80} is no name of a type")
+    return np.dtype(name)
 
 
 class Tagged(NamedTuple):
@@ -192,7 +217,7 @@ def restored(tag: str, storage: Dtype) -> Dtype:
         dtype = _restored(json.loads(tag), storage)
     except TagError:
         raise
-    except (TypeError, ValueError, KeyError, RecursionError) as error:
+    except NOT_UNDERSTOOD as error:
         raise TagError(f"the tag {tag!r:.80} cannot be understood: {error}") from None
     if dtype.kind != "T" and dtype.itemsize != storage.itemsize:
         raise TagError(f"the tag {tag!r:.80} does not fit the type {storage}")
@@ -236,7 +261,7 @@ def _restored_name(name: str) -> Dtype:
     name = name[len(order) :]
     package, _, attribute = name.rpartition(".")
     if not package:
-        dtype: Dtype = np.dtype(order + name)
+        dtype = plain_type(order + name)
         if dtype.kind not in "mM":
             raise TagError(f"the tag names the type {name!r}")
         return dtype

@@ -32,7 +32,7 @@ import numpy as np
 
 from memdata.formats import zarr_library, zarr_objects
 from memdata.formats.attributes import UnstorableAttribute, to_json_value, to_memory
-from memdata.formats.tagged import TAG
+from memdata.formats.tagged import NOT_UNDERSTOOD, TAG
 from memdata.formats.zarr_types import described, from_description
 
 __all__ = [
@@ -236,7 +236,7 @@ def decoded(stored: Mapping[str, Any], *, convert_strings: bool = False) -> dict
             try:
                 result[name] = _decoded(value, what)
                 continue
-            except (TypeError, ValueError, LookupError, AttributeError, OverflowError):
+            except NOT_UNDERSTOOD:
                 pass  # another program has changed the value: it is shown as it is
         result[name] = to_memory(value, convert_strings=convert_strings)
     return result

@@ -345,7 +345,7 @@ def from_description(description: Any) -> Dtype:
     if isinstance(description, str):
         if "ml_dtypes." in description:
             return tagged.restored(json.dumps(description), _extension_storage(description))
-        dtype: Dtype = np.dtype(description)
+        dtype = tagged.plain_type(description)
         if dtype.hasobject:
             raise TagError(f"the tag names the type {dtype}, of Python objects")
     elif description.keys() & {"ref", "vlen"}:
@@ -353,7 +353,9 @@ def from_description(description: Any) -> Dtype:
     elif "base" in description:
         dtype = np.dtype((from_description(description["base"]), tuple(description["shape"])))
     elif "enum" in description:
-        dtype = np.dtype(description["type"], metadata={"enum": dict(description["enum"])})
+        dtype = np.dtype(
+            tagged.plain_type(description["type"]), metadata={"enum": dict(description["enum"])}
+        )
     else:
         fields = description["fields"]
         dtype = np.dtype(
@@ -397,7 +399,7 @@ def restored(tag: str, storage: Dtype) -> tuple[bool, Dtype]:
     """
     try:
         description = json.loads(tag)
-    except (TypeError, ValueError, RecursionError) as error:
+    except tagged.NOT_UNDERSTOOD as error:
         raise TagError(f"the tag {tag!r:.80} cannot be understood: {error}") from None
     if not isinstance(description, dict):
         return False, tagged.restored(tag, storage)
@@ -407,7 +409,7 @@ def restored(tag: str, storage: Dtype) -> tuple[bool, Dtype]:
         return False, _restored(description, tag, storage)
     except TagError:
         raise
-    except (TypeError, ValueError, KeyError, IndexError, AttributeError, ImportError) as error:
+    except tagged.NOT_UNDERSTOOD as error:
         raise TagError(f"the tag {tag!r:.80} cannot be understood: {error}") from None
 
 
