@@ -24,6 +24,9 @@ from memdata import MemGroup
 #: What a load may take, and what its process may take besides: HDF5's own memory, threads.
 MAX_BYTES, BESIDE = 10 << 20, 512 << 20
 
+#: What one load may take; sound files take some milliseconds.
+SECONDS = 4
+
 
 def content() -> MemGroup:
     """A small tree of many kinds of content."""
@@ -170,6 +173,7 @@ def main(kind: str, first: int, count: int) -> None:
                 trial,
                 range(first, first + count),
                 more_memory=MAX_BYTES + BESIDE,
+                seconds=SECONDS,
                 after_death=lambda: shutil.copytree(keep, folder, dirs_exist_ok=True),
             )
         finally:

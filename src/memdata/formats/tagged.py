@@ -48,7 +48,7 @@ class TagError(ValueError):
 #: What is raised where a tag, or part of it, is not what it should be.
 NOT_UNDERSTOOD = (
     *(TypeError, ValueError, LookupError, AttributeError),
-    *(ImportError, OverflowError, RecursionError),
+    *(ImportError, ArithmeticError, RecursionError),
 )
 
 #: NumPy's names of types that are neither structured nor subarrays, as `numpy.dtype.str` has them.

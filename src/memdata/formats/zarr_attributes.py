@@ -299,7 +299,8 @@ def _decoded_array(value: Any, dtype: np.dtype[Any], shape: tuple[int, ...]) -> 
     # Without a type NumPy makes floats of integers above 2**63.
     known = {"m": np.dtype("i8"), "i": dtype, "u": dtype, "b": dtype}
     array = np.asarray(value, known.get(dtype.kind))
-    return array.astype(dtype).reshape(shape)
+    with np.errstate(invalid="raise"):  # numbers that the type does not have
+        return array.astype(dtype).reshape(shape)
 
 
 def _as_float(item: Any, dtype: np.dtype[Any]) -> Any:
