@@ -348,6 +348,7 @@ class AtomicFile(Atomic):
             os.fsync(file.fileno())
         # Network file systems tell of a full disk when a descriptor is closed: before the rename.
         os.close(os.dup(file.fileno()))
+        _let_readers_in(file)
         if self.exclusive:
             # Unlike a rename, a link fails when the name has come into being meanwhile.
             os.link(self.path, self.target)
@@ -386,6 +387,15 @@ def temporary_name(base: str) -> str:
 
 
 NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
+
+
+def _let_readers_in(file: IO[bytes]) -> None:
+    """Share the lock: under its new name the file may be opened before the lock is given back."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
 
 
 def _same_file(file: IO[bytes], path: str) -> bool:

@@ -65,7 +65,7 @@ def plain_type(name: Any) -> Dtype:
         It is no name of a type that is neither structured nor a subarray.
     """
     if not isinstance(name, str) or not _PLAIN.fullmatch(name):
-        raise TagError(f"{name!r:.80} is no name of a type")
+        raise TagError(f"the tag names {name!r:.80}, which is no type")
     return np.dtype(name)
 
 

@@ -6,7 +6,7 @@ import contextlib
 import errno
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -34,7 +34,7 @@ from memdata.formats.zarr_layout import creation_of, words_of
 from memdata.formats.zarr_links import escaping_links
 from memdata.formats.zarr_types import BYTES, TEXT
 
-__all__ = ["ZarrSource", "opened_source"]
+__all__ = ["ReplacedError", "ZarrSource", "opened_source"]
 
 Array = np.ndarray[Any, Any]
 
@@ -46,22 +46,64 @@ def opened_source(filename: str, **kwargs: Any) -> Iterator[ZarrSource]:
     Raises
     ------
     OSError
-        Missing (`FileNotFoundError`), or not a zarr group.
+        Missing (`FileNotFoundError`), not a zarr group, or a folder that was replaced inside the
+        block (`ReplacedError`).
     """
     mode = kwargs.pop("mode", "r")
     filename = standing(filename)
     if not os.path.exists(filename):
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), filename)
+    with _held(filename) as replaced:
+        try:
+            group = zarr_library.open_group(filename, mode, **kwargs)
+        except ImportError:
+            raise
+        except Exception as error:
+            if replaced():
+                raise ReplacedError(filename) from error
+            raise OSError(f"{filename}: cannot be opened as a zarr group: {error}") from error
+        try:
+            yield ZarrSource(group)
+        except Exception as error:
+            if replaced():
+                raise ReplacedError(filename) from error
+            raise
+        else:
+            if replaced():
+                raise ReplacedError(filename)
+        finally:
+            zarr_library.close(group)
+
+
+class ReplacedError(OSError):
+    """A folder was replaced by another while it was read: what was read may be of both."""
+
+    def __init__(self, filename: str) -> None:
+        super().__init__(errno.ESTALE, "another program replaced it while it was read", filename)
+
+
+@contextlib.contextmanager
+def _held(path: str) -> Iterator[Callable[[], bool]]:
+    """Tells whether another folder has got this name inside the block; files are held open anyway.
+
+    The folder is held open, so that its number is not given to another.
+    """
+    if not os.path.isdir(path):
+        yield lambda: False
+        return
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        group = zarr_library.open_group(filename, mode, **kwargs)
-    except ImportError:
-        raise
-    except Exception as error:
-        raise OSError(f"{filename}: cannot be opened as a zarr group: {error}") from error
-    try:
-        yield ZarrSource(group)
+        before = os.fstat(descriptor)
+
+        def replaced() -> bool:
+            try:
+                return not os.path.samestat(before, os.stat(path))
+            except OSError:
+                return True
+
+        yield replaced
     finally:
-        zarr_library.close(group)
+        os.close(descriptor)
 
 
 class ZarrSource:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import logging
 import operator
@@ -40,6 +41,10 @@ __all__ = [
 logger = logging.getLogger("memdata")
 
 Opener = Callable[[], contextlib.AbstractContextManager[Any]]
+
+
+#: How often a load is tried, where what it reads is replaced meanwhile.
+_MOST_REPLACED = 10
 
 
 def load_file(
@@ -130,8 +135,16 @@ def load_file(
     )
     opener = opener_of_file(name, chosen, open_kw)
     hdf5 = chosen is not fileformats.Zarr
+    job = Job(opener, options, name, distributed, hints, comm, hdf5=hdf5)
     with named_memory(name, "loading"):
-        run(target, Job(opener, options, name, distributed, hints, comm, hdf5=hdf5), progress)
+        for number in range(_MOST_REPLACED):
+            try:
+                run(target, job, progress)
+                break
+            except OSError as error:
+                last = number == _MOST_REPLACED - 1
+                if error.errno != errno.ESTALE or last or job.comm is not None:
+                    raise
 
 
 def checked_limit(max_bytes: Any) -> int | None:
@@ -346,6 +359,8 @@ def run(target: Any, job: Job, show: ProgressLike) -> None:
         label = f"loading {os.path.basename(job.name)}"
         with Progress(label, total, ranks.shown(show)) as bar:
             _move(remaining, cuts, job, source, stack, bar)
+        with ranks.together(what):
+            stack.close()  # a source may find only now that it was replaced meanwhile
     memory.finish(plan)
     report_skipped(plan, job.name)
 
