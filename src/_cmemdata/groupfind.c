@@ -420,6 +420,9 @@ find_foreign(module_state *state, Group *self, const split_path *split, bool mus
             group_raise_refused((PyObject *)self, PyExc_KeyError, is_group, path);
         }
     }
+    else if (there == 0) {
+        PyErr_Format(PyExc_KeyError, "%U is missing: the file has nothing of that name", path);
+    }
     Py_DECREF(path);
     if (there == 1 && found != NULL) {
         *found = there_object;
@@ -430,9 +433,6 @@ find_foreign(module_state *state, Group *self, const split_path *split, bool mus
     if (there == 0 && !must) {
         PyErr_Clear();
     }
-    if (there == 0 && must && !PyErr_Occurred()) {
-        PyErr_SetObject(PyExc_KeyError, split->owner); /* membership says it without a word */
-    }
     return there == 0 && must ? -1 : there;
 }
 
@@ -440,7 +440,8 @@ static PyObject *
 handle_on_foreign(module_state *state, Group *self, PyObject *found, const split_path *split)
 {
     if (!PyObject_HasAttr(found, state->str_create_group)) {
-        return Py_NewRef(found);
+        return state->foreign_dataset != NULL ? PyObject_CallOneArg(state->foreign_dataset, found)
+                                              : Py_NewRef(found);
     }
     PyObject *prefix = split->absolute ? state->slash : object_name(&self->object);
     return prefix != NULL ? subgroup_by_class(state, self, prefix, split->owner) : NULL;

@@ -62,6 +62,7 @@ def _bind(
     link_target: Callable[[Any], object] | None = None,
     other_index: Callable[..., object] | None = None,
     value_refused: type[ValueError] | None = None,
+    foreign_dataset: Callable[[Any], object] | None = None,
 ) -> None: ...
 def _extend(cls: type[Any], members: dict[str, Any], /) -> None: ...
 

@@ -10,8 +10,9 @@ from typing import Any, Self
 
 import numpy as np
 
+from memdata import _cmemdata, links
 from memdata._cmemdata import MemDatasetDistributed, check_new_path
-from memdata.fileformats import HDF5, FileFormat, check_file_format
+from memdata.fileformats import HDF5, FileFormat, Zarr, check_file_format
 from memdata.formats import create_dataset_in, is_zarr
 from memdata.group import FileName, MemGroup, _BaseGroup
 from memdata.trust import PLAIN, find_class
@@ -470,16 +471,47 @@ class MemDiskGroup(_BaseGroup):
             return super()._assign(name, value)
         path = self._new_path(name, is_group=hasattr(value, "create_group"))
         _check_free(self._data, path)
-        self._data[path[1:]] = value._get_storage() if isinstance(value, _BaseGroup) else value
+        if is_zarr(self._data):
+            _assign_in_store(self._data, path, value)
+        else:
+            self._data[path[1:]] = value._get_storage() if isinstance(value, _BaseGroup) else value
         return None
 
     def _get_kind(self, name: str, default: Any, getclass: bool, getlink: bool) -> Any:
         if not self.ondisk:
             return super()._get_kind(name, default, getclass, getlink)
+        if getlink and is_zarr(self._data):
+            import h5py
+
+            if name not in self:
+                return default
+            return h5py.HardLink if getclass else h5py.HardLink()  # there are no others
         if getlink:
             return self._data.get(self._absolute(name)[1:], default, getclass, getlink)
         found = self.get(name)
         return default if found is None else type(found)
+
+    def move(self, source: str, dest: str) -> None:
+        """As `MemGroup.move`; in a zarr store, which cannot rename, by a copy that is then left."""
+        if not self.ondisk:
+            super().move(source, dest)
+            return
+        old = self._absolute(source).rstrip("/")
+        if self.get(source, getlink=True) is None:
+            raise KeyError(f"{old} is missing: the file has nothing of that name")
+        found = self.get(source)
+        new = self._new_path(dest, is_group=hasattr(found, "create_group"))
+        if old == new:
+            return
+        if new.startswith(old + "/"):
+            raise ValueError(f"{old} cannot be moved into itself, to {new}")
+        if new in self:
+            raise ValueError(f"{old} cannot be moved to {new}: that is already there")
+        if is_zarr(self._data):
+            _assign_in_store(self._data, new, found)
+            del self._data[old[1:]]
+        else:
+            self._data.move(old, new)
 
     def dataset_common_to_distributed(self, name: str, distributed_axis: int = 0) -> Any:
         """As `MemGroup.dataset_common_to_distributed`; RuntimeError for data in a file."""
@@ -709,6 +741,39 @@ def _close(group: Any) -> None:
         file.close()
 
 
+def _foreign_dataset(found: Any) -> Any:
+    """What a look-up in an open file gives for a dataset."""
+    if is_zarr(found):
+        from memdata.formats.zarr_datasets import dataset
+
+        return dataset(found)
+    return found
+
+
+_cmemdata._bind(foreign_dataset=_foreign_dataset)
+
+
+_STORED = ("chunks", "compression", "compression_opts", "shuffle", "fletcher32")
+
+
+def _assign_in_store(group: Any, path: str, value: Any) -> None:
+    """``group[path] = value`` in an open zarr group: copies of groups and datasets, new arrays."""
+    from memdata.copying import copyattrs, deep_group_copy
+
+    if links.is_link(value) or links.is_h5py(value, "HardLink"):
+        raise TypeError(f"cannot create {path}: a zarr store has no links")
+    if isinstance(value, np.dtype | links.NamedType):
+        raise TypeError(f"cannot create {path}: a zarr store has no named types")
+    if hasattr(value, "create_group"):
+        deep_group_copy(value, group.create_group(path[1:]), file_format=Zarr)
+    elif hasattr(value, "attrs") and hasattr(value, "shape"):
+        kept = {key: getattr(value, key, None) for key in _STORED}
+        array = create_dataset_in(group, path[1:], data=np.asarray(value[()]), **kept)
+        copyattrs(value.attrs, array.attrs)
+    else:
+        create_dataset_in(group, path[1:], data=value)
+
+
 def _create_in_file(
     group: Any,
     path: str,
@@ -723,9 +788,12 @@ def _create_in_file(
     """A new dataset in an open group, the filter named as memory names it."""
     if compression is None and compression_opts is not None:
         raise TypeError(f"/{path}: compression_opts={compression_opts!r} without compression")
+    if shape is None and data is None:
+        raise ValueError(f"/{path}: a new dataset needs a shape or data (dtype {dtype})")
     if is_zarr(group):
         kw.update(compression=compression, compression_opts=compression_opts)
-        return create_dataset_in(group, path.strip("/"), shape, dtype, data, **kw)
+        made = create_dataset_in(group, path.strip("/"), shape, dtype, data, **kw)
+        return _foreign_dataset(made)
     if compression is not None:
         kw.update(HDF5.compression_kwargs(compression, compression_opts))
     given = {"shape": shape, "dtype": dtype, "data": data}

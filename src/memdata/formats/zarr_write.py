@@ -355,8 +355,26 @@ def create_array(
     filters = Filters(None if chunks is None or chunks is True else tuple(chunks))
     zarr_format = zarr_library.format_of(group)
     kind = zarr_types.stored(dtype, data, zarr_format)
-    layout, _ = layout_for(shape, kind.dtype, filters, zarr_format)
-    layout = layout_of_codecs(kind.dtype, layout.chunks, configs, zarr_format)
+    kwargs = dict(kwargs)
+    more = {key: kwargs.pop(key, None) for key in ("shuffle", "fletcher32", "scaleoffset")}
+    for key in ("maxshape", "fill_time", "track_order", "track_times"):
+        kwargs.pop(key, None)  # all may grow; the rest means nothing here
+    if kwargs.get("fillvalue") is not None:
+        kwargs["fill_value"] = kwargs["fillvalue"]
+    kwargs.pop("fillvalue", None)
+    if any(value not in {None, False} for value in more.values()):
+        filters = Filters(
+            filters.chunks,
+            compression,
+            compression_opts,
+            bool(more["shuffle"]),
+            bool(more["fletcher32"]),
+            more["scaleoffset"],
+        )
+        layout, _ = layout_for(shape, kind.dtype, filters, zarr_format)
+    else:
+        layout, _ = layout_for(shape, kind.dtype, filters, zarr_format)
+        layout = layout_of_codecs(kind.dtype, layout.chunks, configs, zarr_format)
     attrs = {} if kind.tag is None else {TAG: kind.tag}
     array = zarr_library.make_array(group, name, shape, kind.dtype, layout, attrs, kwargs)
     if data is not None and data.size:

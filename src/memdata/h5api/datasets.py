@@ -400,7 +400,7 @@ def _move(self: Any, source: Any, source_sel: Any, dest: Any, dest_sel: Any) -> 
             raise TypeError(
                 f"{self.name}: elements are moved between it and an array, not {array!r:.80}"
             )
-        if array is not self.data and not array.flags.c_contiguous:
+        if array is not getattr(self, "data", None) and not array.flags.c_contiguous:
             raise TypeError(f"{self.name}: the array must be C-contiguous")
     part = np.asarray(source[_plain(source_sel)])
     where = _plain(dest_sel)

@@ -12,7 +12,14 @@ import numpy as np
 from memdata import _cmemdata
 from memdata.h5api.errors import IndexRefusedError, ValueRefusedError
 
-__all__ = ["fields_type", "packed", "region_index", "region_index_of"]
+__all__ = [
+    "block_axes",
+    "fields_type",
+    "is_block_slice",
+    "packed",
+    "region_index",
+    "region_index_of",
+]
 
 Array = np.ndarray[Any, Any]
 
@@ -44,8 +51,8 @@ def _is_utf8(dtype: np.dtype[Any]) -> bool:
 def _other_index(self: Any, index: Any, *value: Any) -> Any:
     """What h5py means by an index that NumPy refused."""
     parts = index if isinstance(index, tuple) else (index,)
-    if any(_is_block_slice(part) for part in parts):
-        where: Any = np.ix_(*_block_axes(parts, self.shape))
+    if any(is_block_slice(part) for part in parts):
+        where: Any = _outer(block_axes(parts, self.shape))
     elif len(parts) == 1 and _is_region(parts[0]):
         where = region_index_of(parts[0])
     elif any(isinstance(part, str) for part in parts):
@@ -62,25 +69,32 @@ def _other_index(self: Any, index: Any, *value: Any) -> Any:
     return None
 
 
-def _is_block_slice(part: Any) -> bool:
+def is_block_slice(part: Any) -> bool:
+    """Whether a part of an index is an `h5py.MultiBlockSlice`."""
     return hasattr(part, "indices") and hasattr(part, "block") and hasattr(part, "stride")
 
 
-def _block_axes(parts: tuple[Any, ...], shape: tuple[int, ...]) -> list[Any]:
-    """Each axis as the list of its elements, for ``np.ix_``."""
+def block_axes(parts: tuple[Any, ...], shape: tuple[int, ...]) -> list[Any]:
+    """The elements of each axis, 0-d where an integer asks for one."""
     if Ellipsis in parts:
         at = parts.index(Ellipsis)
         parts = parts[:at] + (slice(None),) * (len(shape) - len(parts) + 1) + parts[at + 1 :]
     parts += (slice(None),) * (len(shape) - len(parts))
     axes = []
     for part, size in zip(parts, shape, strict=True):
-        if _is_block_slice(part):
+        if is_block_slice(part):
             start, stride, count, block = part.indices(size)
             blocks = start + stride * np.arange(count)
             axes.append((blocks[:, None] + np.arange(block)).ravel())
         else:
-            axes.append(np.atleast_1d(np.arange(size)[part]))
+            axes.append(np.arange(size)[part])
     return axes
+
+
+def _outer(axes: list[Any]) -> tuple[Any, ...]:
+    """The index of all combinations; an axis of one element (0-d) is taken away."""
+    kept = iter(np.ix_(*(axis for axis in axes if axis.ndim)))
+    return tuple(next(kept) if axis.ndim else axis for axis in axes)
 
 
 def _by_names(self: Any, parts: tuple[Any, ...], *value: Any) -> Any:
