@@ -136,6 +136,59 @@ def test_max_bytes_of_attributes(load, tmp_path):
         load(tmp_path / "x.h5", max_bytes=30_000)
 
 
+POINTING = {
+    "text": (h5py.string_dtype(), b"x" * 1000),
+    "ragged": (h5py.vlen_dtype("f8"), np.zeros(125)),
+    "record": (
+        np.dtype([("n", "i1"), ("t", h5py.string_dtype()), ("v", h5py.vlen_dtype("i2"), 2)]),
+        (1, b"x" * 600, [np.zeros(150, "i2"), np.zeros(50, "i2")]),
+    ),
+}
+
+
+@pytest.mark.parametrize("how", [{}, {"chunks": (3,)}, {"chunks": (5,), "compression": "gzip"}])
+@pytest.mark.parametrize("name", POINTING)
+def test_max_bytes_counts_what_elements_point_to(load, tmp_path, name, how):
+    dtype, element = POINTING[name]
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        made = file.create_dataset("x", (10,), dtype, **how)
+        value = np.zeros((), dtype)
+        if value.dtype.names is None:
+            value[()] = element
+        else:
+            for field, part in zip(dtype.names, element, strict=True):
+                if dtype[field].shape:
+                    value[field][0], value[field][1] = part
+                else:
+                    value[field] = part
+        for index in range(10):
+            made[index] = value[()]
+    plain = MemGroup.from_hdf5(tmp_path / "x.h5")["x"].data.nbytes
+    assert len(load(tmp_path / "x.h5", max_bytes=10_000 + plain)) == 1
+    with pytest.raises(MemoryError, match="/x: text or arrays of variable length takes 10000"):
+        load(tmp_path / "x.h5", max_bytes=9_999 + plain)
+
+
+def test_a_small_file_that_points_to_one_place_very_often_is_refused(load, tmp_path):
+    """Bytes of its descriptors changed so that all name the one long text."""
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        made = file.create_dataset("x", (100_000,), h5py.string_dtype())
+        made[0] = b"x" * 1_000_000
+        offset = made.id.get_offset()
+    content = bytearray((tmp_path / "x.h5").read_bytes())
+    content[offset : offset + 1_600_000] = content[offset : offset + 16] * 100_000
+    (tmp_path / "x.h5").write_bytes(content)
+    with pytest.raises(MemoryError, match=r"/x: text or arrays .* takes 100000000000 bytes"):
+        load(tmp_path / "x.h5", max_bytes=10**9)
+
+
+def test_max_bytes_counts_text_among_attributes(load, tmp_path):
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file.attrs["long"] = ["x" * 6000] * 10
+    with pytest.raises(MemoryError, match="attribute 'long' takes 60000 bytes"):
+        load(tmp_path / "x.h5", max_bytes=50_000)
+
+
 def test_max_bytes_of_a_chunk(load, tmp_path):
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file.create_dataset("x", (4,), "f4", maxshape=(None,), chunks=(10**7,), compression="gzip")

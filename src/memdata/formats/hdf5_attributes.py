@@ -23,7 +23,7 @@ from memdata.formats.attributes import (
     to_array,
     to_memory,
 )
-from memdata.formats.hdf5_objects import holds_swapped, right_order
+from memdata.formats.hdf5_objects import holds_swapped, pointed_size, right_order
 from memdata.formats.hdf5_types import (
     TypePair,
     kept_type,
@@ -201,6 +201,8 @@ def _read_attribute(
         attribute.read(array, known.memory)
     if not dtype.hasobject:
         return AsRead(array, known.kept)
+    if check is not None:  # HDF5 tells the size of text and ragged arrays only by reading them
+        check(text, pointed_size(array))
     if holds_swapped(dtype):
         array = right_order(array)
     if h5t.check_string_dtype(dtype) is not None:

@@ -14,7 +14,7 @@ import numpy as np
 from memdata.formats.hdf5_types import string_dtype
 from memdata.formats.references import ObjectReference
 
-__all__ = ["check_objects", "holds_swapped", "object_array", "right_order"]
+__all__ = ["check_objects", "holds_swapped", "object_array", "pointed_size", "right_order"]
 
 Array = np.ndarray[Any, Any]
 Dtype = np.dtype[Any]
@@ -279,6 +279,20 @@ def right_order(array: Array) -> Array:
         elif item.dtype != inner and item.dtype == inner.newbyteorder():
             array[index] = item.view(inner)
     return array
+
+
+def pointed_size(array: Array) -> int:
+    """Bytes of the text and the ragged arrays in an array that h5py has read."""
+    if array.dtype.names is not None:
+        fields = [name for name in array.dtype.names if array.dtype[name].hasobject]
+        return sum(pointed_size(array[name]) for name in fields)
+    total = 0
+    for item in array.flat:
+        if isinstance(item, np.ndarray):
+            total += item.nbytes + (pointed_size(item) if item.dtype.hasobject else 0)
+        elif isinstance(item, bytes | str):
+            total += len(item)
+    return total
 
 
 def holds_swapped(dtype: Dtype) -> bool:

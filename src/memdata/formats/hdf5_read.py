@@ -17,6 +17,7 @@ from h5py import h5, h5a, h5d, h5f, h5fd, h5g, h5i, h5l, h5o, h5p, h5s
 from memdata.formats.hdf5_attributes import read_attributes
 from memdata.formats.hdf5_creation import CreationReader, maximal_shape
 from memdata.formats.hdf5_filters import Pipeline, require_filter
+from memdata.formats.hdf5_pointed import pointed_bytes
 from memdata.formats.hdf5_stored import StoredHDF5
 from memdata.formats.hdf5_types import KnownType, known_type, tagged_type
 from memdata.formats.selections import check_used, resolve
@@ -370,6 +371,15 @@ class _Walk:
                 f"max_bytes={limit}"
             )
 
+    def _take_pointed(self, path: str, target: Any) -> None:
+        """Count what variable-length elements point to, as far as the file tells."""
+        source = self.source
+        here = h5i.get_file_id(target).fileno == source.file.fileno
+        address, _length = source.file.get_create_plist().get_sizes()
+        pointed = pointed_bytes(target, source._descriptor if here else None, address)
+        if pointed:
+            self._take(f"{path}: text or arrays of variable length", pointed)
+
     def _dataset(self, target: Any, path: str, name: str, parent: GroupNode) -> DatasetNode:
         self.dataset_paths.add(path)
         type_id = target.get_type()
@@ -477,6 +487,8 @@ class _Walk:
         stored = StoredHDF5(self.source, target, known, shape, selection, node, convert, text)
         node.dtype = stored.dtype
         self._take(node.path, node.nbytes)
+        if options.max_bytes is not None and known.dtype.hasobject and selection is None:
+            self._take_pointed(node.path, target)
         if node.nbytes <= SMALL and now:
             make = np.zeros if node.dtype.hasobject else np.empty
             node.array = make(node.shape or (), node.dtype)
