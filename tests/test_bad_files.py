@@ -271,3 +271,35 @@ def test_flipped_bits_are_an_error_or_data(sound, tmp_path_factory, name, flips)
     path.write_bytes(content)
     error = error_of_loading(path)
     assert error is None or str(path) in str(error)
+
+
+def deep_file(path, depth):
+    with h5py.File(path, "w", libver="latest") as file:
+        group = file.id
+        for _ in range(depth):
+            group = h5py.h5g.create(group, b"n")
+    return path
+
+
+def test_groups_without_end_are_an_error(load, tmp_path):
+    path = deep_file(tmp_path / "x.h5", 6_000)
+    with pytest.raises(OSError, match=r"x\.h5.*nested more than 4096 deep"):
+        load(path)
+
+
+@pytest.mark.parametrize("name", ["x.h5", "x.zarr.zip"])
+def test_groups_without_end_are_not_saved(tmp_path, name):
+    if name != "x.h5":
+        pytest.importorskip("zarr")
+    tree = MemGroup()
+    tree.create_group("/".join("n" * 6_000))
+    with pytest.raises(ValueError, match="nested more than 4096 deep"):
+        tree.to_file(tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_json_without_end_is_text(tmp_path):
+    text = "!!_memh5_json:" + "[" * 100_000 + "]" * 100_000
+    with h5py.File(tmp_path / "x.h5", "w", libver="latest") as file:
+        file.attrs["deep"] = text
+    assert MemGroup.from_file(tmp_path / "x.h5").attrs["deep"] == text

@@ -4,6 +4,8 @@ import errno
 import json
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -134,3 +136,26 @@ def check(operation, call, error, run):
     # After the rename only the durability of the folder's entry can be missing.
     replaced = operation == "save-durably" and call == "fsync" and run["state"] == 2
     assert run["state"] == 1 or replaced, run
+
+
+def test_a_disk_that_is_really_full(tmp_path):
+    own = ["unshare", "--map-root-user", "--mount"]
+    mount = ["mount", "-t", "tmpfs", "none", str(tmp_path)]
+    try:
+        allowed = subprocess.run([*own, *mount], capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        allowed = False
+    if not allowed:
+        pytest.skip("nobody may mount a file system here")
+    script = [sys.executable, shim.HERE / "full_disk.py", tmp_path]
+    result = subprocess.run([*own, *script], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    found = json.loads(result.stdout)
+    assert "hdf5" in found
+    for kind, run in found.items():
+        number, text = run["raised"]
+        assert number == errno.ENOSPC, (kind, run)
+        assert run["path"] in text
+        assert os.strerror(errno.ENOSPC) in text
+        assert run["state"] == 1, (kind, run)
+        assert run["left"] == [], (kind, run)

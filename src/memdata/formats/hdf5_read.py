@@ -23,6 +23,7 @@ from memdata.formats.hdf5_types import KnownType, known_type, tagged_type
 from memdata.formats.selections import check_used, resolve
 from memdata.formats.tagged import TAG, TagError, restored
 from memdata.formats.tree import (
+    MOST_DEEP,
     NOTHING,
     SMALL,
     DatasetNode,
@@ -34,6 +35,7 @@ from memdata.formats.tree import (
     Plan,
     PointerNode,
     TypeNode,
+    too_deep,
 )
 
 __all__ = ["HDF5Source", "StoredHDF5"]
@@ -212,6 +214,9 @@ class _Walk:
             for name, kind, address in frame.links:
                 below = self._visit(frame, name, kind, address)
                 if below is not None:
+                    if len(stack) > MOST_DEEP:
+                        path = below.node.path
+                        raise OSError(f"{self.source.file_name}: {too_deep(path)}")
                     stack.append(below)
                     break
             else:

@@ -14,6 +14,7 @@ from memdata.formats.hints import hinted, hinted_file
 from memdata.formats.names import check_name
 from memdata.formats.selections import check_used, resolve
 from memdata.formats.tree import (
+    MOST_DEEP,
     NO_FILTERS,
     DatasetNode,
     Filters,
@@ -25,6 +26,7 @@ from memdata.formats.tree import (
     Plan,
     PointerNode,
     TypeNode,
+    too_deep,
 )
 
 __all__ = ["MemorySource", "MemoryTarget"]
@@ -94,6 +96,8 @@ class MemorySource:
                     plan.nodes.append(LinkNode(path, name, parent, known))
                     continue
                 if is_group:
+                    if len(stack) > MOST_DEEP:
+                        raise ValueError(too_deep(path))
                     node = GroupNode(path, name, parent, child.attrs)
                     node.source = child
                     node.creation = child._creation

@@ -20,6 +20,7 @@ import numpy as np
 from memdata.threads import thread_count
 
 __all__ = [
+    "MOST_DEEP",
     "NOTHING",
     "NO_FILTERS",
     "SMALL",
@@ -38,10 +39,21 @@ __all__ = [
     "Target",
     "TypeNode",
     "rows_together",
+    "too_deep",
 ]
 
 Array = np.ndarray[Any, Any]
 Shape = tuple[int, ...]
+
+#: Groups inside of each other that are loaded and saved. Each has its path, so the memory that
+#: they take grows with the square of this.
+MOST_DEEP = 4096
+
+
+def too_deep(path: str) -> str:
+    """What is wrong with a tree of more levels."""
+    return f"{path[:60]}...: groups are nested more than {MOST_DEEP} deep"
+
 
 #: What a file knows of how a node is made, where it says nothing special.
 NOTHING: Mapping[str, Any] = MappingProxyType({})

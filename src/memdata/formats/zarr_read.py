@@ -17,6 +17,7 @@ from memdata.formats.names import check_name
 from memdata.formats.selections import Selection, check_used, resolve
 from memdata.formats.tagged import TAG, TagError
 from memdata.formats.tree import (
+    MOST_DEEP,
     NOTHING,
     SMALL,
     DatasetNode,
@@ -27,6 +28,7 @@ from memdata.formats.tree import (
     PointerNode,
     TypeNode,
     rows_together,
+    too_deep,
 )
 from memdata.formats.zarr_attributes import CHUNKED, CREATION, LINKS, decoded, decoded_creation
 from memdata.formats.zarr_codecs import check_codecs
@@ -218,6 +220,8 @@ class _Walk:
                 if isinstance(node, DatasetNode):
                     self.datasets.add(path)
                     continue
+                if len(stack) > MOST_DEEP:
+                    raise OSError(f"{self.plan.nodes[0].source.store}: {too_deep(path)}")
                 stack.append((node, zarr_library.members(member)))
                 break
             else:

@@ -160,6 +160,14 @@ def _temporary(store: _Store, name: str, mode: str, durable: bool | None) -> Ite
         yield folder.path
 
 
+def _close(group: Any, name: str, path: str) -> None:
+    """Close a store; what a zip file has not written yet may fail here, too."""
+    from memdata.formats import zarr_library
+
+    with named_errors(name, path):
+        zarr_library.close(group)
+
+
 def _lay_out(
     plan: Plan,
     target: ZarrTarget,
@@ -171,8 +179,6 @@ def _lay_out(
     bar: Progress,
 ) -> None:
     """Make everything in the temporary store, and write what is common."""
-    from memdata.formats import zarr_library
-
     with named_errors(name, path):
         if store.keep:
             group = store.opened(path, "r+", **open_kw)
@@ -180,7 +186,7 @@ def _lay_out(
             # "w" would have zarr make the folder anew, and the lock on it would be lost.
             new = "w" if store.as_zip else "a"
             group = store.opened(path, new, attributes=plan.nodes[0].recipe, **open_kw)
-        stack.callback(zarr_library.close, group)
+        stack.callback(_close, group, name, path)
         target.open(group, new=not store.keep)
     if store.keep:
         target.check_room(plan)
