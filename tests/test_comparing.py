@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as hnp
 
 import memdata
 from memdata import MemGroup
-from memdata.__main__ import main
+from memdata.cli import main
 from memdata.formats import differing
 from memdata.testing import strategies
 

@@ -138,6 +138,8 @@ class Facts:
                 FILTER_NAMES.get(int(name), f"filter {name}") if str(name).isdigit() else str(name)
             )
             options = filters.compression_opts
+            if isinstance(options, tuple) and len(options) == 1:
+                options = options[0]
             found.append(f"{name} {options}" if isinstance(options, int) else name)
         if filters.scaleoffset is not None:
             found.append(f"scale-offset {filters.scaleoffset}")
