@@ -8,16 +8,21 @@ import numpy as np
 import pytest
 from whole import size_and_rank
 
-from memdata.mpiarray import AxisException
+from memdata.mpiarray import AxisException, MPIArray
+from memdata.ranks import meeting, private
 from memdata.ranks.collective import CollectiveError, agree, check_communicator, together
 from memdata.ranks.waiting import time_limit
 
 
-@pytest.fixture(params=["at once", "one by one"])
-def way(request, monkeypatch):
-    """Both ways in which the ranks meet: without and with a time limit."""
-    if request.param == "one by one":
+@pytest.fixture(params=["at once", "by letters", "with a time limit"])
+def way(request, comm, monkeypatch):
+    """The ways in which the ranks meet."""
+    if request.param == "with a time limit":
         monkeypatch.setenv("MEMDATA_TIMEOUT", "20")
+    if comm is not None:
+        private.forget(comm)
+        if request.param != "at once":
+            private.private(comm, "test")
     return request.param
 
 
@@ -204,3 +209,66 @@ def test_agreeing_does_not_disturb_messages_of_the_user(several):
     several.Send(np.full(1, float(rank)), dest=(rank + 1) % size, tag=11)
     request.Wait()
     assert box[0] == (rank - 1) % size
+
+
+class TestBlocksThatGoWithAMeeting:
+    """Small arrays are moved by the exchange in which the ranks agree to do so."""
+
+    @pytest.fixture
+    def array(self, several):
+        private.private(several, "test")
+        array = MPIArray((several.size * 3, several.size * 2), 0, several)
+        array.local_array[...] = several.rank
+        return array
+
+    def test_one_exchange_is_all(self, array, several, monkeypatch):
+        exchanges = []
+        wait = meeting.wait
+
+        def counted(*arguments):
+            exchanges.append(arguments)
+            wait(*arguments)
+
+        monkeypatch.setattr(meeting, "wait", counted)
+        moved = array.redistribute(1)
+        assert len(exchanges) == 1
+        assert moved.local_array[:, 0].tolist() == np.repeat(np.arange(several.size), 3).tolist()
+
+    @pytest.mark.parametrize("other", ["axis", "shape", "dtype", "operation", "too large"])
+    def test_one_rank_does_something_else(self, array, several, other):
+        if several.rank == several.size - 1:
+            if other == "shape":
+                array = MPIArray((several.size * 30, several.size * 2), 0, several)
+            elif other == "dtype":
+                array = array.astype("S7")
+            elif other == "too large":
+                array = MPIArray((several.size * 3, 1 << 20), 0, several)
+        call = array.redistribute
+        arguments = [1]
+        if several.rank == several.size - 1:
+            call, arguments = {"operation": (array.allgather, []), "axis": (call, [0])}.get(
+                other, (call, arguments)
+            )
+        for _ in range(2):  # and it goes on
+            with pytest.raises(CollectiveError) as raised:
+                call(*arguments)
+            assert len(everyones(several, raised.value)) == 1
+
+    def test_one_rank_fails(self, array, several):
+        with pytest.raises(AxisException, match=r"rank 1 of .*axis 5"):
+            array.redistribute(5 if several.rank == 1 else 1)
+        assert array.redistribute(1).axis == 1
+
+    @pytest.mark.parametrize("size", [100, (16 << 10) - 1, 16 << 10, (16 << 10) + 1])
+    def test_up_to_and_beyond_what_there_is_room_for(self, several, size):
+        array = MPIArray((several.size, several.size * size), 0, several, dtype="u1")
+        array.local_array[...] = np.arange(several.size * size) % 251 + several.rank
+        whole = np.arange(several.size * size) % 251 + np.arange(several.size)[:, np.newaxis]
+        whole = whole.astype("u1")
+        moved = array.redistribute(1)
+        np.testing.assert_array_equal(moved.local_array, whole[:, moved.local_bounds])
+        np.testing.assert_array_equal(array.allgather(), whole)
+        found = array.gather(several.size - 1)
+        assert (found is None) == (several.rank != several.size - 1)
+        if found is not None:
+            np.testing.assert_array_equal(found, whole)

@@ -6,6 +6,7 @@ The oracle is h5py in one process, reading and writing whole arrays.
 from __future__ import annotations
 
 import os
+import tracemalloc
 
 import h5py
 import numpy as np
@@ -17,7 +18,7 @@ from whole import check, distribute, numbered, part, same
 import memdata
 from memdata import MemGroup, transfer
 from memdata.mpiarray import AxisException, MPIArray
-from memdata.transfer import parts, plain
+from memdata.transfer import movers, parts, plain
 
 DTYPES = ["f8", "f2", ">i4", "c16", "?", "S3", np.dtype([("a", "i2"), ("b", ">f8"), ("c", "S2")])]
 SHAPES = [(3,), (0,), (3, 5), (5, 0), (20, 6), (2, 15, 7)]
@@ -142,6 +143,40 @@ def test_arrays_of_any_layout_in_memory(comm, tmp_path):
     with h5py.File(tmp_path / "f.h5") as f:
         same(f["x"][()], whole.T)
         same(f["y"][()], whole.T)
+
+
+@pytest.mark.parametrize("shape", [(1 << 17, 2, 2), (64, 4096, 2)], ids=["runs", "whole rows"])
+def test_saving_copies_a_piece_at_a_time_and_each_byte_once(comm, tmp_path, monkeypatch, shape):
+    """The distributed axis is the first in memory and the last in the file."""
+    monkeypatch.setattr(plain, "PIECE", 1 << 16)
+    monkeypatch.setattr(movers, "PIECE", 1 << 16)
+    moved = []
+    pwrite = os.pwrite
+
+    def counted(descriptor, data, offset):
+        moved.append(len(data))
+        return pwrite(descriptor, data, offset)
+
+    whole = numbered(shape, "f8")
+    turned = distribute(whole, 0, comm).transpose(2, 1, 0)
+    group = MemGroup(distributed=True, comm=comm)
+    group.create_dataset("x", data=turned)
+    group.to_hdf5(tmp_path / "f.h5")
+    monkeypatch.setattr(os, "pwrite", counted)
+    tracemalloc.start()
+    try:
+        group.to_hdf5(tmp_path / "f.h5")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    wait(comm)
+    with h5py.File(tmp_path / "f.h5") as f:
+        same(f["x"][()], whole.T)
+    total = sum(n for n in moved if n > 4096)
+    assert (total if comm is None else comm.allreduce(total)) == whole.nbytes
+    assert max(moved, default=0) <= 1 << 16
+    if comm is not None and comm.size > 1:
+        assert peak < whole.nbytes // comm.size // 2
 
 
 def test_unicode_needs_the_conversion(comm, tmp_path):

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Moves", "as_block", "pieces"]
+__all__ = ["Moves", "as_block", "pieces", "raw"]
 
 Array = np.ndarray[Any, Any]
 
@@ -77,8 +77,8 @@ class Moves:
         largest: Sequence[int],
         rank: int,
     ) -> None:
-        self.sends = [None if block is None else _raw(block) for block in sends]
-        self.receives = [None if block is None else _raw(block) for block in receives]
+        self.sends = [None if block is None else raw(block) for block in sends]
+        self.receives = [None if block is None else raw(block) for block in receives]
         self._largest = tuple(largest)
         self._rank = rank
         given = [block for block in (*sends, *receives) if block is not None]
@@ -104,7 +104,7 @@ class Moves:
 _SPLIT_ITEM = 64
 
 
-def _raw(block: Array) -> Array:
+def raw(block: Array) -> Array:
     """The block with elements that are copied as bytes: padding too, and not field by field."""
     block = block.view(np.ndarray)
     if block.dtype.kind == "V" or block.dtype.subdtype is not None:

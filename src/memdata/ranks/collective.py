@@ -4,10 +4,8 @@ Collective operations hang when one rank does not come, and MPI does not say whi
 collective step first compares, in one small exchange, what all ranks are about to do and whether
 one of them has failed. If anything differs, *all* ranks raise the same error.
 
-The exchange is one ``MPI_Allgather`` of a digest of 17 bytes; the texts travel only when there is
-something to tell. With the environment variable ``MEMDATA_TIMEOUT`` (seconds, the same on all
-ranks) the ranks send their digests to each other one by one instead, so that one that waits too
-long can say who has not come.
+What is compared is a digest of 32 bytes (`memdata.ranks.meeting`); the texts travel only when there
+is something to tell.
 """
 
 from __future__ import annotations
@@ -17,6 +15,7 @@ import os
 import pickle
 import sys
 import traceback
+from collections.abc import Sequence
 from hashlib import blake2b
 from itertools import accumulate
 from types import TracebackType
@@ -25,8 +24,8 @@ from typing import Any, Self, cast
 import numpy as np
 
 from memdata import interrupt
-from memdata.ranks import private
-from memdata.ranks.waiting import TAG, RankTimeoutError, name_ranks, time_limit, wait
+from memdata.ranks import meeting
+from memdata.ranks.waiting import RankTimeoutError, name_ranks
 
 __all__ = [
     "CollectiveError",
@@ -36,7 +35,7 @@ __all__ = [
 ]
 
 _FINE, _FAILED = b"\0", b"\1"
-_DIGEST = 16
+_DIGEST = meeting.RECORD - 1
 
 
 class CollectiveError(RuntimeError):
@@ -118,13 +117,27 @@ def together(comm: Any, what: str, *, error: type[Exception] = CollectiveError) 
 class _Together:
     """What `together` gives."""
 
-    __slots__ = ("_comm", "_error", "_facts", "_what")
+    __slots__ = ("_blocks", "_comm", "_error", "_facts", "_what", "arrived")
 
     def __init__(self, comm: Any, what: str, error: type[Exception]) -> None:
         self._comm = None if comm is None else check_communicator(comm)
         self._what = what
         self._error = error
         self._facts: dict[str, Any] = {}
+        self._blocks: Sequence[bytes] | None = None
+        self.arrived: Sequence[np.ndarray[Any, Any]] = []
+
+    @property
+    def room(self) -> int:
+        """Bytes that may go to each rank with this meeting; 0: none. The same on all ranks."""
+        return 0 if self._comm is None or self._comm.size == 1 else meeting.room(self._comm)
+
+    def carry(self, blocks: Sequence[bytes]) -> None:
+        """Let a block of at most `room` bytes go to each rank; `arrived` has theirs afterwards.
+
+        All ranks have to do so, and to know how long the blocks are that they get.
+        """
+        self._blocks = blocks
 
     def facts(self, **facts: Any) -> None:
         """Add what must be the same on all ranks."""
@@ -142,7 +155,9 @@ class _Together:
         if isinstance(failure, RankTimeoutError):
             return
         if self._comm is not None and self._comm.size > 1:
-            _meet(self._comm, self._what, self._facts, failure, self._error)
+            self.arrived = _meet(
+                self._comm, self._what, self._facts, failure, self._error, self._blocks
+            )
 
 
 def check_communicator(comm: Any) -> Any:
@@ -172,13 +187,14 @@ def _meet(
     facts: dict[str, Any],
     failure: BaseException | None,
     error: type[Exception],
-) -> None:
+    blocks: Sequence[bytes] | None = None,
+) -> Sequence[np.ndarray[Any, Any]]:
     """Compare with the other ranks; raise on all if anything is wrong."""
     # From here on a Ctrl-C ends the next step, on all ranks; one before ends this step.
     with interrupt.DeferredInterrupt():
         if failure is None and interrupt.take():
             failure = KeyboardInterrupt()
-        _meet_undisturbed(comm, what, facts, failure, error)
+        return _meet_undisturbed(comm, what, facts, failure, error, blocks)
 
 
 def _meet_undisturbed(
@@ -187,7 +203,8 @@ def _meet_undisturbed(
     facts: dict[str, Any],
     failure: BaseException | None,
     error: type[Exception],
-) -> None:
+    blocks: Sequence[bytes] | None,
+) -> Sequence[np.ndarray[Any, Any]]:
     if failure is None:
         plain = {
             name: value if type(value) in _PLAIN else _plain(value) for name, value in facts.items()
@@ -195,11 +212,11 @@ def _meet_undisturbed(
         record = repr((what, sorted(plain.items()))).encode("utf-8", "surrogateescape")
         mine = _FINE + blake2b(record, digest_size=_DIGEST).digest()
     else:
-        plain = {}
+        plain, blocks = {}, None
         mine = _FAILED + bytes(_DIGEST)
-    records = _swap(comm, mine, [len(mine)] * comm.size, what)
-    if failure is None and records == mine * comm.size:
-        return
+    alike, arrived = meeting.compare(comm, mine, what, blocks)
+    if alike and failure is None:
+        return arrived
     details = pickle.dumps((what, {k: repr(v) for k, v in plain.items()}, _describe(failure)))
     all_details = [pickle.loads(one) for one in _allgather_any(comm, details, what)]
     try:
@@ -228,37 +245,11 @@ def _plain(value: Any) -> Any:
 def _allgather_any(comm: Any, mine: bytes, what: str) -> list[bytes]:
     """Every rank's `mine`, of any length."""
     mine_length = len(mine).to_bytes(8, "little")
-    numbers = _swap(comm, mine_length, [len(mine_length)] * comm.size, what)
+    numbers = meeting.swap(comm, mine_length, [len(mine_length)] * comm.size, what)
     lengths = [int.from_bytes(numbers[i : i + 8], "little") for i in range(0, len(numbers), 8)]
-    texts = _swap(comm, mine, lengths, what)
+    texts = meeting.swap(comm, mine, lengths, what)
     ends = list(accumulate(lengths))
     return [bytes(texts[end - n : end]) for end, n in zip(ends, lengths, strict=True)]
-
-
-def _swap(comm: Any, mine: bytes, lengths: list[int], what: str) -> bytearray:
-    """Every rank's `mine`, whose lengths are known, one behind the other."""
-    everything = bytearray(sum(lengths))
-    if time_limit() is None:
-        if lengths.count(lengths[0]) == len(lengths):
-            request = comm.Iallgather(mine, everything)
-        else:
-            from mpi4py import MPI
-
-            request = comm.Iallgatherv([mine, MPI.BYTE], [everything, lengths, None, MPI.BYTE])
-        wait([request], (), comm, what)
-    else:
-        comm = private.link(comm)
-        view = memoryview(everything)
-        starts = [0, *accumulate(lengths)]
-        view[starts[comm.rank] :][: len(mine)] = mine
-        peers = [peer for peer in range(comm.size) if peer != comm.rank]
-        receives = [
-            comm.Irecv(view[starts[peer] : starts[peer] + lengths[peer]], peer, TAG)
-            for peer in peers
-        ]
-        sends = [comm.Isend(mine, peer, TAG) for peer in peers]
-        wait(receives + sends, peers * 2, comm, what)
-    return everything
 
 
 # ---- errors that travel ----

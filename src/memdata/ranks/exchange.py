@@ -19,7 +19,7 @@ import numpy as np
 from memdata import memory
 from memdata.interrupt import deferred
 from memdata.ranks import calls, moving, private
-from memdata.ranks.blocks import pieces
+from memdata.ranks.blocks import as_block, pieces, raw
 from memdata.ranks.collective import together
 
 __all__ = ["allgather", "allreduce", "gather", "redistribute", "reduce_global"]
@@ -31,6 +31,9 @@ DEFAULT_BUDGET = 256 << 20
 
 #: Elements that are Python objects: so many are pickled for one rank at a time.
 _OBJECTS = 1 << 14
+
+#: What a pickled element may take besides its bytes.
+_PICKLE = 2048
 
 #: From so many bytes on a rank on, ask the system whether there is memory.
 _ASK_FROM = 8 << 20
@@ -72,23 +75,26 @@ def redistribute(array: Any, axis: int, budget: int = DEFAULT_BUDGET) -> Any:
             raise ValueError(f"budget: expected a number of bytes above 0, got {budget}")
         check_split(array)
         step.facts(axis=new, budget=budget, **facts(array))
-    if new == old:
-        return array
-    size, rank = _size_rank(comm)
-    starts, ends = _bounds(shape[new], size)
+        if new == old:
+            return array
+        size, rank = _size_rank(comm)
+        starts, ends = _bounds(shape[new], size)
+        dtype, local = array.dtype, array.local_array
+        largest = list(shape)
+        for at in (old, new):
+            largest[at] = -(-shape[at] // size)
+        sends = [local[_along(new, a, b)] for a, b in zip(starts, ends, strict=True)]
+        carried = _carry(step, sends, dtype, largest)
     local_shape = list(shape)
     local_shape[new] = ends[rank] - starts[rank]
-    dtype = array.dtype
     result = _allocate(tuple(local_shape), dtype, comm, shape, size, budget, "redistribute")
-    local = array.local_array
     starts_old, ends_old = _bounds(shape[old], size)
-    sends = [local[_along(new, a, b)] for a, b in zip(starts, ends, strict=True)]
     receives = [result[_along(old, a, b)] for a, b in zip(starts_old, ends_old, strict=True)]
-    mine = math.prod(shape) * dtype.itemsize // size
-    largest = list(shape)
-    for at in (old, new):
-        largest[at] = -(-shape[at] // size)
-    _move(comm, sends, receives, "redistribute", dtype, largest, mine, budget)
+    if carried:
+        _unload(step.arrived, sends, receives, rank)
+    else:
+        mine = math.prod(shape) * dtype.itemsize // size
+        _move(comm, sends, receives, "redistribute", dtype, largest, mine, budget)
     return type(array)._from_local(result, new, comm, shape[new], starts[rank])
 
 
@@ -123,7 +129,8 @@ def gather(array: Any, rank: int = 0) -> Array | None:
             raise ValueError(f"expected a rank from 0 to {size - 1}, got {rank}")
         check_split(array)
         step.facts(rank=rank, **facts(array))
-    return _collect(array, [rank], "gather") if size > 1 else _copy(array)
+        carried = _carry_whole(step, array, [rank])
+    return _collect(array, [rank], "gather", step if carried else None)
 
 
 @deferred
@@ -146,13 +153,12 @@ def allgather(array: Any) -> Array:
         On all ranks: the array does not fit on one of them.
     """
     comm = array.comm
-    size, _ = _size_rank(comm)
+    everybody = range(_size_rank(comm)[0])
     with together(comm, "allgather") as step:
         check_split(array)
         step.facts(**facts(array))
-    if size == 1:
-        return _copy(array)
-    return cast("Array", _collect(array, range(size), "allgather"))
+        carried = _carry_whole(step, array, everybody)
+    return cast("Array", _collect(array, everybody, "allgather", step if carried else None))
 
 
 @deferred
@@ -182,7 +188,16 @@ def allreduce(array: Any, op: Any = None) -> Any:
             raise ValueError(f"expected one element per rank, shape (1,), got {array.shape}")
         step.facts(dtype=_dtype_fact(array.dtype))
         mine = pickle.dumps(array.local_array[0], protocol=5)
-    texts = [mine] if not comm or comm.size == 1 else calls.allgather(comm, mine, "allreduce")
+        fits = not array.dtype.hasobject and array.dtype.itemsize + _PICKLE <= step.room
+        if fits:
+            step.carry([mine] * comm.size)
+    texts: Sequence[Any]
+    if not comm or comm.size == 1:
+        texts = [mine]
+    elif fits:
+        texts = [mine if at == comm.rank else one.data for at, one in enumerate(step.arrived)]
+    else:
+        texts = calls.allgather(comm, mine, "allreduce")
     with together(comm, "allreduce"):
         elements = [pickle.loads(text) for text in texts]
         add = operator.add if op is None else op
@@ -305,12 +320,8 @@ def _check_memory(
 # ---- moving ----
 
 
-def _copy(array: Any) -> Array:
-    return np.array(array.local_array, order="C", copy=True, subok=False)
-
-
-def _collect(array: Any, to: Sequence[int], what: str) -> Array | None:
-    """The whole array on some of the ranks, None on the others."""
+def _collect(array: Any, to: Sequence[int], what: str, carrier: Any = None) -> Array | None:
+    """The whole array on some of the ranks, None on the others; `carrier`: what carried it."""
     comm, axis, shape = array.comm, array.axis, array.global_shape
     size, rank = _size_rank(comm)
     here = rank in to
@@ -323,11 +334,48 @@ def _collect(array: Any, to: Sequence[int], what: str) -> Array | None:
     if here:
         starts, ends = _bounds(shape[axis], size)
         receives = [result[_along(axis, a, b)] for a, b in zip(starts, ends, strict=True)]
+    if carrier is not None:
+        _unload(carrier.arrived, sends, receives, rank)
+        return result if here else None
     total = math.prod(shape) * array.dtype.itemsize
     largest = list(shape)
     largest[axis] = -(-shape[axis] // size)
     _move(comm, sends, receives, what, array.dtype, largest, total, DEFAULT_BUDGET)
     return result if here else None
+
+
+def _carry_whole(step: Any, array: Any, to: Sequence[int]) -> bool:
+    """`_carry` for the local array to some of the ranks."""
+    shape, axis, size = array.global_shape, array.axis, _size_rank(array.comm)[0]
+    largest = [*shape[:axis], -(-shape[axis] // size), *shape[axis + 1 :]]
+    local = array.local_array
+    sends = [local if other in to else None for other in range(size)]
+    return _carry(step, sends, array.dtype, largest)
+
+
+def _carry(
+    step: Any, sends: Sequence[Array | None], dtype: np.dtype[Any], largest: Sequence[int]
+) -> bool:
+    """Have small blocks travel with the meeting; on all ranks, or on none."""
+    if dtype.hasobject or not 0 < math.prod(largest) * dtype.itemsize <= step.room:
+        return False
+    step.carry([b"" if block is None else raw(block).tobytes() for block in sends])
+    return True
+
+
+def _unload(
+    arrived: Sequence[Array],
+    sends: Sequence[Array | None],
+    receives: Sequence[Array | None],
+    rank: int,
+) -> None:
+    """Put blocks that have come with a meeting, and this rank's own, to their places."""
+    for peer, block in enumerate(receives):
+        if block is None or not block.size:
+            continue
+        source = sends[rank] if peer == rank else as_block(arrived[peer], block)
+        if source is not None:
+            np.copyto(raw(block), raw(source))
 
 
 def _move(

@@ -16,7 +16,7 @@ from memdata.ranks.waiting import wait
 if TYPE_CHECKING:
     from memdata.ranks.sharing import Staging
 
-__all__ = ["Private", "forget", "link", "private"]
+__all__ = ["Private", "forget", "kept", "link", "private"]
 
 
 class Private:
@@ -66,7 +66,7 @@ _broken: list[Private] = []
 
 def private(comm: Any, what: str) -> Private:
     """What belongs to a communicator. Collective when it is first asked for."""
-    found = _kept(comm)
+    found = kept(comm)
     if found is None:
         from mpi4py import MPI
 
@@ -80,20 +80,21 @@ def private(comm: Any, what: str) -> Private:
 
 def link(comm: Any) -> Any:
     """The communicator to send messages in: ours, once there is one. Never communicates."""
-    found = _kept(comm)
+    found = kept(comm)
     return comm if found is None else found.comm
 
 
 def forget(comm: Any) -> None:
     """Begin anew with the next call of `private`, since messages may be under way in this one."""
-    found = _kept(comm)
+    found = kept(comm)
     if found is not None:
         found.broken = True
         _broken.append(found)
         comm.Delete_attr(_keyval)
 
 
-def _kept(comm: Any) -> Private | None:
+def kept(comm: Any) -> Private | None:
+    """What belongs to a communicator, once somebody has asked for it. Never communicates."""
     found: Private | None = None if _keyval is None else comm.Get_attr(_keyval)
     return found
 

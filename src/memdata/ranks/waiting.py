@@ -19,6 +19,7 @@ from memdata import interrupt
 __all__ = [
     "TAG",
     "TAG_DATA",
+    "TAG_MEETING",
     "TAG_STOP",
     "RankTimeoutError",
     "abandon",
@@ -37,11 +38,14 @@ TAG_DATA = TAG + 1
 #: The message "I have stopped".
 TAG_STOP = TAG + 2
 
+#: What a rank is about to do.
+TAG_MEETING = TAG + 3
+
 #: So long a rank that was interrupted waits for the others, to end together with them (seconds).
 GRACE = 1.0
 
 #: So often a rank asks before it gives the processor away: some ten microseconds.
-_QUESTIONS = 50
+_QUESTIONS = range(50)
 
 #: So long a waiting rank only gives the processor away; afterwards it sleeps (seconds).
 _AWAKE = 2e-3
@@ -102,7 +106,10 @@ def wait(
     """
     try:
         for at, request in enumerate(requests):
-            if not any(request.Test() for _ in range(_QUESTIONS)):
+            for _ in _QUESTIONS:
+                if request.Test():
+                    break
+            else:
                 _wait_long(requests[at:], peers[at:], comm, what, look)
                 return
     except BaseException:

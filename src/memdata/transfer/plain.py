@@ -124,13 +124,9 @@ class DirectFile:
         if layout.outer == 1 or layout.run == layout.row:
             write_direct(self._descriptor, offset, array, self._bar)
             return
-        first = len(array)
-        below = layout.outer // first  # runs in a step along the first axis
-        steps = max(1, PIECE // (below * layout.run))
-        for start in range(0, first, steps):
-            piece = np.ascontiguousarray(array[start : start + steps]).reshape(-1).view(np.uint8)
-            for index, run in enumerate(piece.reshape(-1, layout.run), start * below):
-                write_direct(self._descriptor, offset + index * layout.row, run, self._bar)
+        part, shape = part_of(node)
+        for index, place in enumerate(np.ndindex(shape[: part.axis])):
+            write_direct(self._descriptor, offset + index * layout.row, array[place], self._bar)
 
     def read(self, node: DatasetNode) -> None:
         """See `PartFile`."""
@@ -237,13 +233,18 @@ def _slabs(layout: _Layout, ranks: Ranks) -> range:
     return range(0, layout.outer, rows)
 
 
-def _flat(array: Array, start: int, stop: int, layout: _Layout) -> Array:
-    """Rows `start` to `stop` of the flattened leading axes: shape (rows, part, bytes)."""
-    below = layout.outer // len(array)
-    first, last = start // below, -(-stop // below)
-    rows: Array = np.ascontiguousarray(array[first:last]).reshape(-1).view(np.uint8)
-    rows = rows.reshape((last - first) * below, layout.run // layout.inner, layout.inner)
-    return rows[start - first * below : stop - first * below]
+def _flat(array: Array, axis: int, start: int, stop: int, layout: _Layout) -> Array:
+    """Rows `start` to `stop` of the flattened leading axes: shape (rows, part, bytes).
+
+    Nothing but these rows is copied, however the array lies in memory.
+    """
+    lead, rest = array.shape[:axis], array.shape[axis:]
+    rows: Array
+    if array.flags.c_contiguous:
+        rows = array.reshape(layout.outer, *rest)[start:stop]
+    else:
+        rows = np.ascontiguousarray(array[np.unravel_index(np.arange(start, stop), lead)])
+    return rows.reshape(-1).view(np.uint8).reshape(stop - start, array.shape[axis], layout.inner)
 
 
 def _write_exchanged(
@@ -261,7 +262,7 @@ def _write_exchanged(
     for start in slabs:
         stop = min(start + slabs.step, layout.outer)
         with ranks.together(f"{bar.what}: {node.path}"):
-            piece = np.ascontiguousarray(_flat(array, start, stop, layout))
+            piece = _flat(array, part.axis, start, stop, layout)
         slab = MPIArray._from_local(piece, 1, ranks.comm, layout.length, part.start)
         rows = exchange.redistribute(slab, 0)
         with ranks.together(f"{bar.what}: {node.path}"), errors():
