@@ -45,23 +45,23 @@ values_equal_function(PyObject *Py_UNUSED(module), PyObject *args)
 PyDoc_STRVAR(bind_doc,
 "_bind(*, group_class=None, array_class=None, axis_exception=None, unsupported_operation=None, "
 "world=None, global_get=None, global_set=None, link_target=None, "
-"other_index=None, value_refused=None, foreign_dataset=None)\n--\n\n"
+"other_index=None, value_refused=None, foreign_dataset=None, core_ufunc=None)\n--\n\n"
 "Tell what the Python layer has; what is None stays as it is. See state.h.\n");
 
 static PyObject *
 bind(PyObject *module, PyObject *args, PyObject *kwargs)
 {
     static const char *const names[] = {
-        "group_class", "array_class",   "axis_exception", "unsupported_operation",
-        "world",       "global_get",    "global_set",     "link_target",
-        "other_index", "value_refused", "foreign_dataset"};
+        "group_class", "array_class",   "axis_exception",  "unsupported_operation",
+        "world",       "global_get",    "global_set",      "link_target",
+        "other_index", "value_refused", "foreign_dataset", "core_ufunc"};
     module_state *state = state_of_module(module);
-    PyObject **places[] = {&state->group_class,    &state->array_class,
-                           &state->axis_exception, &state->unsupported_operation,
-                           &state->world,          &state->global_get,
-                           &state->global_set,     &state->link_target,
-                           &state->other_index,    &state->value_refused,
-                           &state->foreign_dataset};
+    PyObject **places[] = {&state->group_class,     &state->array_class,
+                           &state->axis_exception,  &state->unsupported_operation,
+                           &state->world,           &state->global_get,
+                           &state->global_set,      &state->link_target,
+                           &state->other_index,     &state->value_refused,
+                           &state->foreign_dataset, &state->core_ufunc};
     PyObject *key, *value;
     Py_ssize_t position = 0;
     if (PyTuple_GET_SIZE(args) > 0) {
@@ -186,6 +186,7 @@ module_exec(PyObject *module)
     X(link_target)                                                                                 \
     X(other_index)                                                                                 \
     X(foreign_dataset)                                                                             \
+    X(core_ufunc)                                                                                  \
     X(value_refused)                                                                               \
     X(default_group_hook)                                                                          \
     X(default_dataset_hook)                                                                        \

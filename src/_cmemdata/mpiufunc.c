@@ -392,6 +392,43 @@ call_elementwise(operation *op, PyObject *inputs, PyObject *kwargs)
     return wrapped;
 }
 
+/* Does an axis that the ufunc works along (of matrices, say) belong to the distributed ones? */
+static int
+has_distributed_core(operation *op, PyObject *args)
+{
+    for (Py_ssize_t i = 2; i < PyTuple_GET_SIZE(args); i++) {
+        PyObject *operand = PyTuple_GET_ITEM(args, i);
+        if (is_mpiarray(op->state, operand)) {
+            distribution *dist = mpiarray_known(op->state, operand);
+            if (dist == NULL) {
+                return -1;
+            }
+            int ndim = PyArray_NDIM((PyArrayObject *)operand);
+            if (ndim - core_axes(op->ufunc, i - 2) - dist->axis < 1) {
+                return 1;
+            }
+        }
+    }
+    return 0;
+}
+
+/* What the Python layer makes of such a ufunc. */
+static PyObject *
+call_along_core(operation *op, PyObject *args, PyObject *kwargs)
+{
+    PyObject *operands = PyTuple_New(PyTuple_GET_SIZE(args) - 1);
+    if (operands == NULL) {
+        return NULL;
+    }
+    PyTuple_SET_ITEM(operands, 0, Py_NewRef(op->ufunc));
+    for (Py_ssize_t i = 2; i < PyTuple_GET_SIZE(args); i++) {
+        PyTuple_SET_ITEM(operands, i - 1, Py_NewRef(PyTuple_GET_ITEM(args, i)));
+    }
+    PyObject *result = PyObject_Call(op->state->core_ufunc, operands, kwargs);
+    Py_DECREF(operands);
+    return result;
+}
+
 PyObject *
 mpiarray_ufunc(PyObject *self, PyObject *args, PyObject *kwargs)
 {
@@ -422,6 +459,12 @@ mpiarray_ufunc(PyObject *self, PyObject *args, PyObject *kwargs)
         (keyword(kwargs, op.state->str_axes) || keyword(kwargs, op.state->str_axis))) {
         raise_unsupported(op.state, "%R: axes= does not work on distributed arrays", op.ufunc);
         return NULL;
+    }
+    if (core && call && op.state->core_ufunc != NULL) {
+        int along = has_distributed_core(&op, args);
+        if (along != 0) {
+            return along < 0 ? NULL : call_along_core(&op, args, kwargs);
+        }
     }
     if (kwargs != NULL && PyDict_GET_SIZE(kwargs) == 0) {
         kwargs = NULL;

@@ -73,6 +73,7 @@ typedef struct {
         *other_index; /* (dataset, index[, value]) -> what h5py means by it, or NotImplemented */
     PyObject *value_refused;   /* the ValueError of a value that h5py refuses with a TypeError */
     PyObject *foreign_dataset; /* (dataset found in an open file) -> what a look-up gives */
+    PyObject *core_ufunc;      /* (ufunc, *operands, **keywords) along axes of matrices */
     PyObject *link_target;     /* (object in a _Storage) -> what it leads to; see storage.c */
     /* What `_BaseGroup` itself has under these names: a class that still has the same object
        has not overridden it, and need not be called. */

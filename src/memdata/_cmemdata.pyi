@@ -63,6 +63,7 @@ def _bind(
     other_index: Callable[..., object] | None = None,
     value_refused: type[ValueError] | None = None,
     foreign_dataset: Callable[[Any], object] | None = None,
+    core_ufunc: Callable[..., object] | None = None,
 ) -> None: ...
 def _extend(cls: type[Any], members: dict[str, Any], /) -> None: ...
 

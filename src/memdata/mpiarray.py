@@ -352,17 +352,11 @@ class MPIArray(_cmemdata._MPIArray[_Shape_co, _DType_co]):
         return self
 
     def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        if func in _ALONG and args and isinstance(args[0], MPIArray):
-            kwargs = dict(kwargs)
-            default = -1 if func is np.sort else None
-            array, *rest = args
-            at = 1 if func in _QUANTILES else 0
-            axis = rest.pop(at) if len(rest) > at else kwargs.pop("axis", default)
-            keepdims = bool(kwargs.pop("keepdims", False))
-            return array._along(func, axis, keepdims, *rest, **kwargs)
-        if func is np.concatenate:
-            return _concatenate(*args, **kwargs)
-        return super().__array_function__(func, types, args, kwargs)
+        from memdata import arrayfunctions
+
+        if func in arrayfunctions.BY_METHOD:
+            return super().__array_function__(func, types, args, kwargs)
+        return arrayfunctions.apply(func, args, kwargs)
 
     # -- communication ----------------------------------------------------------------------------
 
@@ -641,10 +635,6 @@ class MPIArray(_cmemdata._MPIArray[_Shape_co, _DType_co]):
         self.__dict__.update(attributes)
 
 
-_QUANTILES = {np.percentile, np.quantile, np.nanpercentile, np.nanquantile}
-_ALONG = {np.median, np.nanmedian, np.sort, np.ptp} | _QUANTILES
-
-
 def zeros(
     global_shape: Any, axis: int = 0, comm: Any = None, *args: Any, **kwargs: Any
 ) -> MPIArray:
@@ -722,19 +712,11 @@ def _fill_wildcard(new: Sequence[Any], old: Sequence[int], shape: Any) -> list[i
     return lengths
 
 
-def _concatenate(arrays: Sequence[Any], axis: int | None = 0, **kwargs: Any) -> Any:
-    """`numpy.concatenate` along an axis that is not distributed; else of the local parts."""
-    parts = [a.local_array if isinstance(a, MPIArray) else np.asarray(a) for a in arrays]
-    local = np.concatenate(parts, axis=axis, **kwargs)
-    first = next(a for a in arrays if isinstance(a, MPIArray))
-    alike = all(
-        isinstance(a, MPIArray)
-        and (a.axis, a.local_bounds, a.comm) == (first.axis, first.local_bounds, first.comm)
-        for a in arrays
-    )
-    if axis is None or not alike or axis % first.ndim == first.axis:
-        return local
-    return first._like(local)
+def _core_ufunc(ufunc: np.ufunc, *operands: Any, **kwargs: Any) -> Any:
+    """A ufunc that works along axes of matrices, of which one is distributed."""
+    from memdata import arrayfunctions
+
+    return arrayfunctions.apply_core(ufunc, operands, kwargs)
 
 
 def _world() -> Any:
@@ -750,4 +732,5 @@ _cmemdata._bind(
     world=_world,
     global_get=globalindex.get,
     global_set=globalindex.assign,
+    core_ufunc=_core_ufunc,
 )
