@@ -5,6 +5,7 @@
 
 PYTHON ?= python3
 ARGS ?=
+SECS ?= 30
 
 # The environment is made anew when the interpreter changes or the checkout is moved.
 ID := $(shell $(PYTHON) tools/environment.py id)
@@ -14,7 +15,7 @@ C_SOURCES := $(wildcard src/_cmemdata/*.c src/_cmemdata/*.h)
 PYTHON_FOLDERS := src tests benchmarks docs/conf.py docs/_ext examples tools setup.py
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-parallel-hdf5 test-zarr2 torture lint lint-python lint-types lint-c demo bench docs dist format clean
+.PHONY: help build test test-parallel-hdf5 test-zarr2 test-sanitized test-valgrind coverage fuzz torture lint lint-python lint-types lint-c demo bench docs dist format clean
 .DELETE_ON_ERROR:
 
 help: ## show this text
@@ -34,6 +35,18 @@ test-parallel-hdf5: ## test both movers of distributed data, with h5py built for
 test-zarr2: ## run the tests of zarr with zarr-python 2
 	$(PYTHON) tools/zarr2.py
 	.venv-zarr2/bin/python -m pytest $(wildcard tests/test_zarr*.py) tests/test_fileformats.py $(ARGS)
+
+test-sanitized: $(STAMPS)/test build ## run the tests with AddressSanitizer and UndefinedBehaviorSanitizer
+	tools/instrumented sanitized $(RUN) $(ARGS)
+
+test-valgrind: $(STAMPS)/test build ## run a part of the tests under valgrind
+	tools/instrumented valgrind $(RUN) $(ARGS)
+
+coverage: $(STAMPS)/coverage build ## count the branches of C and Python that the tests take
+	tools/instrumented coverage $(RUN) $(ARGS)
+
+fuzz: $(STAMPS)/test build ## fuzz paths, splits, kernels and attributes, 30 seconds each (SECS=)
+	$(RUN) tests/fuzz/run.py $(SECS) $(ARGS)
 
 torture: $(STAMPS)/test build ## let everything go wrong, many thousand times; takes about an hour
 	MEMDATA_TORTURE=1 $(RUN) -m pytest tests/torture $(ARGS)

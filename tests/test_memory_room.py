@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 
 import pytest
 
@@ -78,6 +79,9 @@ def test_a_container_whose_group_is_the_root_here(system):
     assert mpitools.can_allocate(1) is False
 
 
+@pytest.mark.skipif(
+    "asan" in os.environ.get("LD_PRELOAD", ""), reason="AddressSanitizer reserves terabytes"
+)
 @pytest.mark.parametrize("limit", ["RLIMIT_AS", "RLIMIT_DATA"])
 def test_limits_of_the_process(limit):
     pytest.importorskip("resource")

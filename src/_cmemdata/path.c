@@ -51,8 +51,11 @@ path_is_absolute(const path_text *path)
 bool
 path_is_name(const path_text *path)
 {
+    if (path->length == 0) {
+        return false;
+    }
     if (path->width == 1) {
-        if (path->length == 0 || memchr(path->text, '/', path->length) != NULL) {
+        if (memchr(path->text, '/', path->length) != NULL) {
             return false;
         }
     }

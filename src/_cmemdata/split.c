@@ -14,7 +14,7 @@ split_local(int64_t length, int64_t size, int64_t rank)
 static int64_t
 divide_up(int64_t a, int64_t b)
 {
-    return a >= 0 ? (a + b - 1) / b : -(-a / b);
+    return a > 0 ? (a - 1) / b + 1 : -(-a / b);
 }
 
 int64_t
