@@ -578,3 +578,29 @@ def test_the_public_names_hold_no_tree():
     deep_group_copy(tree, MemGroup(), postprocess=lambda one, other: None)
     del tree
     assert root() is None
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        lambda tree, fixed: tree.__reduce__(),
+        lambda tree, fixed: (fixed.keys(), fixed.values(), fixed.items()),
+        lambda tree, fixed: tree.keys().isdisjoint(()),
+    ],
+    ids=["reduce", "ro_dict", "isdisjoint"],
+)
+def test_names_are_looked_up_with_the_same_string(operation):
+    """CPython's cache of attributes keeps each string that it is asked with."""
+    tree, fixed = _tree(), ro_dict({"a": 1})
+    kept = []
+    tracemalloc.start()
+    try:
+        for number in range(500):
+            operation(tree, fixed)
+            kept += [bytes(size + number % 7) for size in (8, 20, 36)]  # takes what was let go
+        snapshot = tracemalloc.take_snapshot()
+    finally:
+        tracemalloc.stop()
+    line = operation.__code__.co_firstlineno
+    sizes = [trace.size for trace in snapshot.traces if trace.traceback[-1].lineno == line]
+    assert sum(sizes) < 5000

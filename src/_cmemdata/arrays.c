@@ -142,6 +142,15 @@ array_copy(module_state *state, PyObject *array, char order, PyObject *memo)
 
 /* ---- the array of a new dataset ---- */
 
+static bool
+has_attribute(PyObject *object, const char *name)
+{
+    PyObject *value = get_attribute(object, name);
+    PyErr_Clear();
+    Py_XDECREF(value);
+    return value != NULL;
+}
+
 /* Refuse what would lose something without a word; otherwise a plain ndarray on the same memory. */
 static PyObject *
 as_base_array(PyObject *data)
@@ -149,7 +158,7 @@ as_base_array(PyObject *data)
     if (PyArray_CheckExact(data)) {
         return Py_NewRef(data);
     }
-    if (PyObject_HasAttrString(data, "mask") && PyObject_HasAttrString(data, "filled")) {
+    if (has_attribute(data, "mask") && has_attribute(data, "filled")) {
         return PyErr_Format(PyExc_TypeError,
                             "data is a masked array (%.200s): a dataset has no mask, use "
                             "data.filled(value) or store data.mask beside it",

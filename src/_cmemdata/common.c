@@ -76,7 +76,7 @@ common_subscript(PyObject *self, PyObject *key)
 static bool
 has_metadata(PyArrayObject *array)
 {
-    PyObject *metadata = PyObject_GetAttrString((PyObject *)PyArray_DESCR(array), "metadata");
+    PyObject *metadata = get_attribute((PyObject *)PyArray_DESCR(array), "metadata");
     bool has = metadata != NULL && metadata != Py_None;
     Py_XDECREF(metadata);
     return has;

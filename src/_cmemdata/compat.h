@@ -39,6 +39,17 @@ dict_get(PyObject *dict, PyObject *key, PyObject **value)
 #endif
 }
 
+/* getattr(object, name). Not PyObject_GetAttrString: CPython's cache of what types have keeps the strings that
+   it was asked with, so the name must be the same string each time. */
+static inline PyObject *
+get_attribute(PyObject *object, const char *name)
+{
+    PyObject *interned = PyUnicode_InternFromString(name);
+    PyObject *value = interned != NULL ? PyObject_GetAttr(object, interned) : NULL;
+    Py_XDECREF(interned);
+    return value;
+}
+
 /* What `dict` has under `key`, or else `value`, put there at the same moment. A new reference. In place of
    PyDict_SetDefault, which in CPython 3.13.0 counts an entry that it had no memory for. */
 static inline PyObject *

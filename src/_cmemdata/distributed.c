@@ -96,7 +96,7 @@ static PyObject *
 get_from_array(PyObject *self, void *closure)
 {
     PyObject *array = distributed_array(self);
-    return array != NULL ? PyObject_GetAttrString(array, closure) : NULL;
+    return array != NULL ? get_attribute(array, closure) : NULL;
 }
 
 static PyObject *

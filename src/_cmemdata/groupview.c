@@ -352,7 +352,8 @@ static PyObject *
 group_view_isdisjoint(PyObject *self, PyObject *other)
 {
     PyObject *set = as_set(self);
-    PyObject *result = set != NULL ? PyObject_CallMethod(set, "isdisjoint", "O", other) : NULL;
+    PyObject *result =
+        set != NULL ? PyObject_CallMethodOneArg(set, state_of(self)->str_isdisjoint, other) : NULL;
     Py_XDECREF(set);
     return result;
 }

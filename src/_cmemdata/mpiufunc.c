@@ -333,7 +333,7 @@ at_least_1d(PyObject *result)
 static PyObject *
 call_method(operation *op, const char *method, PyObject *inputs, PyObject *kwargs)
 {
-    PyObject *function = PyObject_GetAttrString(op->ufunc, method);
+    PyObject *function = get_attribute(op->ufunc, method);
     PyObject *result = function != NULL ? PyObject_Call(function, inputs, kwargs) : NULL;
     Py_XDECREF(function);
     return result;

@@ -342,10 +342,12 @@ PyObject *
 object_reduce_with(PyObject *self, PyObject *more)
 {
     /* What a class or its user keeps besides is the state, which they may override. */
+    module_state *state = state_of(self);
     PyObject *name = object_name((MemObject *)self);
     PyObject *restore =
-        name != NULL ? PyObject_GetAttrString((PyObject *)Py_TYPE(self), "_restore") : NULL;
-    PyObject *own = restore != NULL ? PyObject_CallMethod(self, "__getstate__", NULL) : NULL;
+        name != NULL ? PyObject_GetAttr((PyObject *)Py_TYPE(self), state->str__restore) : NULL;
+    PyObject *own =
+        restore != NULL ? PyObject_CallMethodNoArgs(self, state->str___getstate__) : NULL;
     PyObject *root = ((MemObject *)self)->root, *reduced = NULL;
     root = Py_NewRef(root != NULL ? root : Py_None);
     if (own != NULL) {

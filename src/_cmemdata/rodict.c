@@ -109,19 +109,19 @@ ro_dict_get(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
 static PyObject *
 ro_dict_keys(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
-    return PyObject_CallMethod(DICT(self), "keys", NULL);
+    return PyObject_CallMethodNoArgs(DICT(self), state_of(self)->str_keys);
 }
 
 static PyObject *
 ro_dict_values(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
-    return PyObject_CallMethod(DICT(self), "values", NULL);
+    return PyObject_CallMethodNoArgs(DICT(self), state_of(self)->str_values);
 }
 
 static PyObject *
 ro_dict_items(PyObject *self, PyObject *Py_UNUSED(ignored))
 {
-    return PyObject_CallMethod(DICT(self), "items", NULL);
+    return PyObject_CallMethodNoArgs(DICT(self), state_of(self)->str_items);
 }
 
 static PyObject *

@@ -17,10 +17,12 @@ typedef struct {
 /* Names that C looks up: interned once. */
 #define MEMDATA_NAMES(X)                                                                           \
     X(__array__)                                                                                   \
+    X(__getstate__)                                                                                \
     X(_dereference)                                                                                \
     X(_assign)                                                                                     \
     X(_at)                                                                                         \
     X(_get_kind)                                                                                   \
+    X(_restore)                                                                                    \
     X(_set_special)                                                                                \
     X(_handle_class)                                                                               \
     X(file)                                                                                        \
@@ -35,12 +37,16 @@ typedef struct {
     X(distributed)                                                                                 \
     X(dtype)                                                                                       \
     X(group_name_allowed)                                                                          \
+    X(isdisjoint)                                                                                  \
+    X(items)                                                                                       \
     X(keepdims)                                                                                    \
+    X(keys)                                                                                        \
     X(out)                                                                                         \
     X(rank)                                                                                        \
     X(redistribute)                                                                                \
     X(shape)                                                                                       \
     X(size)                                                                                        \
+    X(values)                                                                                      \
     X(where)
 
 typedef struct {
