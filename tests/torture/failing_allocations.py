@@ -13,7 +13,7 @@ import sys
 
 import numpy as np
 
-from memdata import MemDatasetCommon, MemGroup, ro_dict
+from memdata import MemDatasetCommon, MemDatasetDistributed, MemGroup, _cmemdata, _Storage, ro_dict
 from memdata.mpiarray import MPIArray
 
 
@@ -29,11 +29,18 @@ def tree():
 
 
 def operations(group):
-    """Name -> (operation, how to undo it). Of C all the way: frames of Python fail otherwise."""
+    """Name -> (operation, how to undo it).
+
+    Of C all the way: frames of Python fail otherwise. Without NumPy's reductions, fancy indices and
+    printing, which return an error and set none when memory runs out.
+    """
     partial = functools.partial
     array = MPIArray((4, 5), axis=0)
     array[:] = 1
     data = np.zeros(3)
+    again = tree()
+    fixed = ro_dict({"a": data, "b": 2})
+    spread = MemDatasetDistributed.from_mpi_array(MPIArray((4, 5), axis=0))
     x = group["a/b/x"]
     reading = {
         "look up": partial(operator.getitem, group, "a/b/x"),
@@ -57,6 +64,75 @@ def operations(group):
         "read-only dict": partial(ro_dict, {"a": data}),
         "slice an MPIArray": partial(operator.getitem, array, (slice(None), slice(1, 3))),
         "add MPIArrays": partial(operator.add, array, array),
+        "equal trees": partial(operator.eq, group._storage_root, again._storage_root),
+        "sizes": partial(operator.attrgetter("shape", "dtype", "ndim", "size", "chunks"), x),
+        "names": partial(operator.attrgetter("name", "parent", "file"), group["a/b"]),
+        "reduce": group["a/b"].__reduce__,
+        "reduce a dataset": x.__reduce__,
+        "restore": partial(MemGroup._restore, group._storage_root, "/a"),
+        "hash": partial(hash, x),
+        "represent groups": partial(repr, group),
+        "keys and sets": partial(operator.and_, group.keys(), {"a", "q"}),
+        "keys or sets": partial(operator.or_, group.keys(), {"a", "q"}),
+        "keys without": partial(operator.sub, group.keys(), {"a", "q"}),
+        "keys or": partial(operator.xor, group.keys(), {"a", "q"}),
+        "keys below": partial(operator.le, group.keys(), {"a", "c", "d"}),
+        "keys disjoint": partial(group.keys().isdisjoint, {"q"}),
+        "represent views": partial(repr, group.items()),
+        "item in items": partial(operator.contains, group.items(), ("a", group["a"])),
+        "value in values": partial(operator.contains, group.values(), x),
+        "backwards": partial(list, reversed(list(group.keys()))),
+        "add a dataset": partial(operator.add, x, 1.0),
+        "negate": partial(operator.neg, x),
+        "power": partial(pow, x, 2),
+        "less": partial(operator.lt, x, 5.0),
+        "iterate a dataset": partial(list, x),
+        "an element": partial(operator.getitem, x, (1, 2)),
+        "null index": partial(operator.getitem, x, ()),
+        "bytes as a path": partial(operator.getitem, group, b"a/b"),
+        "an absolute path": partial(operator.getitem, group["c"], "/a/b/x"),
+        "the root's own look-up": partial(operator.getitem, group._storage_root, "/a/b/x"),
+        "the root's get": partial(group._storage_root.get, "/a/b/x"),
+        "storage": partial(operator.attrgetter("attrs", "_creation"), group._storage_root["a"]),
+        "a state": group._storage_root.__getstate__,
+        "a copied root": partial(copy.copy, group._storage_root),
+        "a shallow copy": partial(_cmemdata.copy_tree, group._storage_root, _Storage(), fork=True),
+        "sorted": partial(_cmemdata.copy_tree, group._storage_root, _Storage(), sort=True),
+        "replaced": partial(
+            _cmemdata.copy_tree,
+            group._storage_root,
+            _Storage(),
+            shared={"/a/y"},
+            replaced={"/a/b/x": np.zeros(2)},
+        ),
+        "format a path": partial(_cmemdata.format_abs_path, "/a//b/./c"),
+        "copy blocks": partial(_cmemdata.copy_blocks, [np.zeros((3, 4)).T], [np.ones((4, 3))]),
+        "read-only views": partial(list, fixed.items()),
+        "read-only get": partial(fixed.get, "b", 1),
+        "equal read-only": partial(operator.eq, fixed, {"a": data}),
+        "of its array": partial(operator.attrgetter("global_shape", "local_shape"), array),
+        "where": partial(operator.attrgetter("axis", "comm", "local_offset"), array),
+        "global slice": partial(operator.getitem, array.global_slice, (slice(1, 3), slice(None))),
+        "a global element": partial(
+            operator.getitem, array.global_slice, (1, slice(None, None, -1))
+        ),
+        "into an array": partial(np.add, array, 1.0, out=array),
+        "transpose": array.transpose,
+        "a view": array.view,
+        "an integer takes an axis": partial(operator.getitem, array, (slice(None), 2)),
+        "a new axis": partial(operator.getitem, array, (None, Ellipsis)),
+        "set a slice": partial(operator.setitem, array, (slice(None), 2), 1.0),
+        "distributed": partial(MemDatasetDistributed, (4, 5), np.dtype(float), 0),
+        "distributed attributes": partial(
+            operator.attrgetter(
+                "shape", "global_shape", "local_shape", "distributed_axis", "dtype"
+            ),
+            spread,
+        ),
+        "copy what is distributed": spread.copy,
+        "compare what is distributed": partial(operator.eq, spread, spread.view()),
+        "slice what is distributed": partial(operator.getitem, spread, (slice(None), 1)),
+        "shuffle": partial(_cmemdata.shuffle_bytes, bytes(64), bytearray(64), 8),
         "copy everything": partial(copy.deepcopy, group._storage_root),
         "refuse a name": partial(group.create_group, "a/b"),
     }
@@ -68,6 +144,26 @@ def operations(group):
     both["create a dataset"] = (
         partial(group.create_dataset, "new/data", data=data),
         partial(operator.delitem, group._storage_root, "new"),
+    )
+    both["replace a dataset"] = (
+        partial(group.create_dataset, "new/data", data=[1, "text"], chunks=(2,), dtype=object),
+        partial(operator.delitem, group._storage_root, "new"),
+    )
+    both["another name"] = (
+        partial(operator.setitem, group, "new", x),
+        partial(operator.delitem, group._storage_root, "new"),
+    )
+    both["require a group"] = (
+        partial(group.require_group, "new/group"),
+        partial(operator.delitem, group._storage_root, "new"),
+    )
+    both["delete"] = (
+        partial(operator.delitem, group, "c/d"),
+        partial(group._storage_root["c"].setdefault, "d", _Storage()),
+    )
+    both["set chunks"] = (
+        partial(setattr, x, "chunks", (3, 1)),
+        partial(setattr, x, "chunks", (2, 2)),
     )
     both["set attributes"] = (
         partial(operator.setitem, group.attrs, "new", 1),
