@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from h5compare import differences
 from memdata import MemDiskGroup, MemGroup, copyattrs, deep_group_copy
 from memdata.fileformats import Zarr
 from memdata.formats.references import ObjectReference
@@ -537,6 +538,38 @@ ATTRIBUTES: dict[str, Any] = {
     "null": h5py.Empty("f4"),
     "reference": ObjectReference("/time"),
 }
+
+
+class TestFromHDF5AndBack:
+    def test_exact_types_of_numbers_among_attributes(self, tmp_path, store):
+        with h5py.File(tmp_path / "one.h5", "w") as file:
+            for owner in (file, file.create_group("g"), file.create_dataset("x", data=[1])):
+                owner.attrs["short"] = np.int16(3)
+                owner.attrs.create("swapped", [1, 2], dtype=">u4")
+                owner.attrs["single"] = np.float32(np.nan)
+        there_and_back(MemGroup.from_hdf5(tmp_path / "one.h5"), *store).to_hdf5(tmp_path / "two.h5")
+        with h5py.File(tmp_path / "one.h5") as one, h5py.File(tmp_path / "two.h5") as two:
+            assert differences(one, two, storage=False) == []
+
+    def test_a_changed_attribute_is_what_it_is_now(self, tmp_path, store):
+        with h5py.File(tmp_path / "one.h5", "w") as file:
+            file.attrs["short"] = np.int16(3)
+        loaded = there_and_back(MemGroup.from_hdf5(tmp_path / "one.h5"), *store)
+        loaded.attrs["short"] = 2.5
+        loaded.to_hdf5(tmp_path / "two.h5")
+        assert MemGroup.from_hdf5(tmp_path / "two.h5").attrs["short"] == 2.5
+
+    def test_order_of_creation(self, tmp_path, store):
+        with h5py.File(tmp_path / "one.h5", "w", track_order=True) as file:
+            for name in ("z", "a", "y", "b"):
+                file.create_group(name, track_order=True)["later"] = 1
+                file[name]["earlier"] = 2
+        loaded = there_and_back(MemGroup.from_hdf5(tmp_path / "one.h5"), *store)
+        assert list(loaded) == ["z", "a", "y", "b"]
+        assert list(loaded["y"]) == ["later", "earlier"]
+        loaded.to_hdf5(tmp_path / "two.h5")
+        with h5py.File(tmp_path / "two.h5") as file:
+            assert list(file) == ["z", "a", "y", "b"]
 
 
 class TestAttributes:

@@ -40,6 +40,7 @@ __all__ = [
     "CREATION",
     "HIDDEN",
     "LINKS",
+    "ORDER",
     "TYPES",
     "decoded",
     "decoded_creation",
@@ -62,6 +63,9 @@ CHUNKED = "__memdata_chunked"
 
 #: On an array: how it is made, as far as zarr has no place for it.
 CREATION = "__memdata_creation"
+
+#: Among a group's creation properties: the names of its members, where their order counts.
+ORDER = "order"
 
 #: Attributes in a store that are none in memory.
 HIDDEN = frozenset({TAG, TYPES, LINKS, CHUNKED, CREATION})
@@ -316,8 +320,12 @@ _KEPT = frozenset(
     {
         *("maxshape", "fillvalue", "fill_time", "scaleoffset", "track_order", "track_times"),
         *("chunks", "layout", "named_type", "filters", "type"),
+        ORDER,
     }
 )
+
+#: Of attributes: HDF5's types, where memory forgets them.
+_ATTRIBUTES = "attributes"
 
 
 def encoded_creation(creation: Mapping[str, Any]) -> dict[str, Any]:
@@ -330,14 +338,44 @@ def encoded_creation(creation: Mapping[str, Any]) -> dict[str, Any]:
             kept.update(one)
         except UnstorableAttribute:
             continue
+    if _ATTRIBUTES in creation:
+        exact = _encoded_exact(creation[_ATTRIBUTES])
+        if exact["values"]:
+            kept[_ATTRIBUTES] = exact
     return kept
+
+
+def _encoded_exact(as_read: Mapping[str, Any]) -> dict[str, Any]:
+    """Numbers among attributes as HDF5 had them; see `hdf5_attributes.AsRead`."""
+    values, types = {}, {}
+    for name, item in as_read.items():
+        if not isinstance(item.value, np.ndarray) or item.value.dtype.kind not in "biufc":
+            continue
+        values[name] = item.value
+        if item.type is not None:
+            types[name] = base64.b64encode(item.type).decode()
+    return {"values": encoded(values, "", convert_strings=True), "types": types}
+
+
+def _decoded_exact(stored: Any) -> dict[str, Any]:
+    from memdata.formats.hdf5_attributes import AsRead
+
+    try:
+        types = {name: base64.b64decode(text) for name, text in stored["types"].items()}
+        values = decoded(stored["values"])
+    except (TypeError, ValueError, LookupError, AttributeError):
+        return {}  # another program has changed it
+    arrays = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
+    return {name: AsRead(value, types.get(name)) for name, value in arrays.items()}
 
 
 def decoded_creation(stored: Any) -> dict[str, Any]:
     """Creation properties from JSON."""
     if not isinstance(stored, Mapping):
         return {}
-    return {name: _tuples(value) for name, value in decoded(stored).items() if name in _KEPT}
+    found = {name: _tuples(value) for name, value in decoded(stored).items() if name in _KEPT}
+    exact = _decoded_exact(stored[_ATTRIBUTES]) if _ATTRIBUTES in stored else None
+    return {**found, _ATTRIBUTES: exact} if exact else found
 
 
 def _tuples(value: Any) -> Any:

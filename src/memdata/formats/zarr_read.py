@@ -30,7 +30,14 @@ from memdata.formats.tree import (
     rows_together,
     too_deep,
 )
-from memdata.formats.zarr_attributes import CHUNKED, CREATION, LINKS, decoded, decoded_creation
+from memdata.formats.zarr_attributes import (
+    CHUNKED,
+    CREATION,
+    LINKS,
+    ORDER,
+    decoded,
+    decoded_creation,
+)
 from memdata.formats.zarr_codecs import check_codecs
 from memdata.formats.zarr_layout import creation_of, words_of
 from memdata.formats.zarr_links import escaping_links
@@ -206,7 +213,7 @@ class _Walk:
     def run(self) -> None:
         """Fill the plan."""
         root = self.plan.nodes[0]
-        stack = [(root, zarr_library.members(root.source))]
+        stack = [(root, _in_order(root, zarr_library.members(root.source)))]
         while stack:
             parent, members = stack[-1]
             for name, member in members:
@@ -222,7 +229,7 @@ class _Walk:
                     continue
                 if len(stack) > MOST_DEEP:
                     raise OSError(f"{self.plan.nodes[0].source.store}: {too_deep(path)}")
-                stack.append((node, zarr_library.members(member)))
+                stack.append((node, _in_order(node, zarr_library.members(member))))
                 break
             else:
                 stack.pop()
@@ -290,6 +297,18 @@ class _Walk:
             return PointerNode(path, name, parent, h5py.SoftLink(str(link["soft"])))
         filename, inside = link["external"]
         return PointerNode(path, name, parent, h5py.ExternalLink(str(filename), str(inside)))
+
+
+def _in_order(node: GroupNode, members: Iterator[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
+    """The members of a group, in the order of a file that kept one."""
+    order = node.creation.get(ORDER)
+    if not order:
+        return members
+    node.creation = {key: value for key, value in node.creation.items() if key != ORDER}
+    if not isinstance(order, tuple):
+        return members  # another program has changed it
+    place = {name: number for number, name in enumerate(map(str, order))}
+    return iter(sorted(members, key=lambda item: place.get(item[0], len(place))))
 
 
 def _is_below(node: GroupNode, other: GroupNode) -> bool:

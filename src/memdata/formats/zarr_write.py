@@ -91,8 +91,10 @@ class ZarrTarget:
         """Find for each node how it will be stored; see `memdata.formats.tree.Target`."""
         tags: dict[int, dict[str, Any]] = {}
         twins: dict[str, str] = {}
+        members: dict[int, list[str]] = {}
         for node in plan.nodes:
             if node.parent is not None:
+                members.setdefault(id(node.parent), []).append(node.name)
                 self._check_name(node, twins)
             link = _described_link(node, options, plan)
             if link is not None:
@@ -112,6 +114,8 @@ class ZarrTarget:
             if id(node) in tags:
                 stored[zarr_attributes.LINKS] = tags[id(node)]
             creation = zarr_attributes.encoded_creation(node.creation)
+            if node.creation.get("track_order"):
+                creation[zarr_attributes.ORDER] = members.get(id(node), [])
             if creation:
                 stored[zarr_attributes.CREATION] = creation
             node.recipe = stored
