@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from memdata.copying import copyattrs, deep_group_copy, get_file, is_group
     from memdata.file import File
     from memdata.locking import lock_file
-    from memdata.show import describe
+    from memdata.show import describe, plot
     from memdata.xarrays import from_xarray, to_xarray
 
 #: Names that no tree needs, and the modules that have them: imported when they are asked for.
@@ -58,6 +58,7 @@ _LATER = {
     "get_file": "copying",
     "is_group": "copying",
     "lock_file": "locking",
+    "plot": "show",
     "show": "",
     "to_xarray": "xarrays",
 }
@@ -87,6 +88,7 @@ __all__ = [
     "is_group",
     "lock_file",
     "mpiarray",
+    "plot",
     "ro_dict",
     "to_xarray",
     "trust",

@@ -615,6 +615,12 @@ class MPIArray(_cmemdata._MPIArray[_Shape_co, _DType_co]):
 
         return show.describe(self)
 
+    def plot(self, index: Any = (), **kw: Any) -> Any:
+        """Draw the part of this rank; see `memdata.plot`. Not collective."""
+        from memdata import show
+
+        return show.plot(self, index, **kw)
+
     def _repr_html_(self) -> str:
         from memdata import show
 

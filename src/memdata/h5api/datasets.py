@@ -546,6 +546,13 @@ def _operand(item: Any) -> Any:
 # ---- seeing what is there ------------------------------------------------------------------------
 
 
+def plot(self: Any, index: Any = (), **kw: Any) -> Any:
+    """Draw it: a line, a waterfall or a histogram; see `memdata.plot`."""
+    from memdata import show
+
+    return show.plot(self, index, **kw)
+
+
 def describe(self: Any) -> Any:
     """What one wants to know first of a dataset; see `memdata.show.describe`."""
     from memdata import show
@@ -582,6 +589,7 @@ _ALL: dict[str, Any] = {
     "is_scale": property(is_scale),
     "__array_ufunc__": _array_ufunc,
     "describe": describe,
+    "plot": plot,
     "_repr_html_": _repr_html_,
 }
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["describe", "html", "tree"]
+__all__ = ["describe", "html", "plot", "tree"]
 
 
 def tree(
@@ -116,3 +116,71 @@ def html(item: Any) -> str:
     from memdata.show.page import page
 
     return page(item)
+
+
+def plot(
+    dataset: Any,
+    index: Any = (),
+    *,
+    kind: str | None = None,
+    ax: Any = None,
+    log: bool = False,
+    **kw: Any,
+) -> Any:
+    """Draw a dataset: a line, a waterfall or a histogram, with axes that say what they are.
+
+    What lies along an axis are the values of its dimension scale, or, where ``attrs["axis"]`` names
+    it, those of the entry of the nearest ``index_map``; of a structured entry a field of floating
+    point. Units come from their attribute ``units``.
+
+    Parameters
+    ----------
+    dataset : dataset, MPIArray or ndarray
+        In memory or of an open file, of numbers, truth values or times. Of distributed data, the
+        part of this rank is drawn. Complex numbers are drawn as real and imaginary part in a
+        line, else as their modulus.
+    index : int, slice or tuple of them
+        What to draw: integers and slices.
+    kind : {"line", "waterfall", "histogram"}, optional
+        None takes a line for one axis, a waterfall for two, a histogram for other numbers of axes.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; None makes a new figure.
+    log : bool
+        Make the scale of the values logarithmic (of a histogram, that of the numbers of values).
+    **kw
+        For matplotlib's ``plot``, ``pcolormesh`` or ``hist``.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    TypeError
+        Text or structures, which have nothing to draw.
+    ValueError
+        An unknown kind, or one for another number of axes.
+    IndexError
+        An index outside the data, or of another kind.
+    ModuleNotFoundError
+        matplotlib is not installed.
+
+    Notes
+    -----
+    Large data are thinned out to what a screen shows, before they are read from a file. The colours
+    of a waterfall leave out the lowest and the highest hundredth, so that a spike does not hide
+    the rest; ``vmin`` and ``vmax`` set them. Not collective.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import memdata
+    >>> night = memdata.MemGroup()
+    >>> vis = night.create_dataset("vis", data=np.random.default_rng(1).random((64, 100)))
+    >>> vis.attrs["axis"] = ("freq", "time")
+    >>> ax = vis.plot()  # doctest: +SKIP
+    >>> ax = memdata.plot(vis, np.s_[3], color="black")  # doctest: +SKIP
+    """
+    from memdata.show import plotting
+
+    return plotting.plot(dataset, index, kind=kind, ax=ax, log=log, **kw)
