@@ -44,7 +44,9 @@ def test_a_line_stands_over_the_index_map(night):
 
 
 def test_a_waterfall_shows_the_modulus(night):
+    night["obs/vis"].attrs["units"] = "Jy"
     ax = memdata.plot(night["obs/vis"], np.s_[:, 0], cmap="gray")
+    assert ax.figure.axes[1].get_ylabel() == "|vis| [Jy]"
     (mesh,) = ax.collections
     np.testing.assert_allclose(mesh.get_array(), abs(night["obs/vis"][:, 0]))
     assert (ax.get_ylabel(), ax.get_xlabel()) == ("freq (centre) [MHz]", "time")

@@ -25,6 +25,19 @@ class _Axis(NamedTuple):
     label: str
 
 
+class _Quantity(NamedTuple):
+    """What is drawn."""
+
+    name: str
+    units: str  # in brackets, or empty
+
+    def shown(self, data: Any) -> tuple[Any, str]:
+        """Real numbers to draw, and what they are."""
+        if data.dtype.kind == "c":
+            return np.abs(data), f"|{self.name}|{self.units}"
+        return (data.astype("u1") if data.dtype.kind == "b" else data), self.name + self.units
+
+
 def plot(
     dataset: Any,
     index: Any = (),
@@ -49,7 +62,7 @@ def plot(
         )
     if ax is None:
         _, ax = pyplot.subplots(layout="constrained")
-    draw(ax, name, data, axes, log, kw)
+    draw(ax, _Quantity(name, _units(dataset)), data, axes, log, kw)
     ax.set_title(_title(dataset, name), fontsize="medium")
     return ax
 
@@ -125,8 +138,13 @@ def _along(dataset: Any, number: int, part: slice, length: int) -> _Axis:
     if values.dtype.names:
         field = _best_field(values.dtype)
         values, label = values[field], f"{label} ({field})"
-    units = scale.attrs.get("units")
-    return _Axis(values, label if units is None else f"{label} [{text(units)}]")
+    return _Axis(values, label + _units(scale))
+
+
+def _units(dataset: Any) -> str:
+    """The units of a dataset, in brackets; empty where nothing is said."""
+    units = getattr(dataset, "attrs", {}).get("units")
+    return f" [{text(units)}]" if isinstance(units, str | bytes) and units else ""
 
 
 def _scale(dataset: Any, number: int) -> tuple[str, Any]:
@@ -162,17 +180,12 @@ def _title(dataset: Any, name: str) -> str:
     return where
 
 
-def _quantity(dataset_name: str, data: Any) -> tuple[Any, str]:
-    """Real numbers to show, and what they are."""
-    if data.dtype.kind == "c":
-        return np.abs(data), f"|{dataset_name}|"
-    return (data.astype("u1") if data.dtype.kind == "b" else data), dataset_name
-
-
 # ---- how -----------------------------------------------------------------------------------------
 
 
-def _line(ax: Any, name: str, data: Any, axes: list[_Axis], log: bool, kw: dict[str, Any]) -> None:
+def _line(
+    ax: Any, quantity: _Quantity, data: Any, axes: list[_Axis], log: bool, kw: dict[str, Any]
+) -> None:
     (axis,) = axes
     along = _positions(ax.xaxis, axis)
     if data.dtype.kind == "c":
@@ -182,15 +195,15 @@ def _line(ax: Any, name: str, data: Any, axes: list[_Axis], log: bool, kw: dict[
     else:
         ax.plot(along, data, **kw)
     ax.set_xlabel(axis.label)
-    ax.set_ylabel(name)
+    ax.set_ylabel(quantity.name + quantity.units)
     if log:
         ax.set_yscale("log")
 
 
 def _waterfall(
-    ax: Any, name: str, data: Any, axes: list[_Axis], log: bool, kw: dict[str, Any]
+    ax: Any, quantity: _Quantity, data: Any, axes: list[_Axis], log: bool, kw: dict[str, Any]
 ) -> None:
-    values, label = _quantity(name, data)
+    values, label = quantity.shown(data)
     finite = values[np.isfinite(values)] if values.dtype.kind == "f" else values
     if log:
         kw.setdefault("norm", "log")
@@ -211,9 +224,9 @@ def _waterfall(
 
 
 def _histogram(
-    ax: Any, name: str, data: Any, _axes: list[_Axis], log: bool, kw: dict[str, Any]
+    ax: Any, quantity: _Quantity, data: Any, _axes: list[_Axis], log: bool, kw: dict[str, Any]
 ) -> None:
-    values, label = _quantity(name, data)
+    values, label = quantity.shown(data)
     values = np.ravel(values)
     if values.dtype.kind == "f":
         values = values[np.isfinite(values)]
