@@ -71,28 +71,28 @@ class _Words:
         """What elements are that nobody wrote."""
         return words.fillvalue(_Unwritten(self.shape, self.dtype, self.fill_value))
 
-    def _filters(self) -> Any:
+    def _in_words(self) -> Any:
         return words_of(zarr_library.describe(self), self.shape, chunked=True)[0]
 
     @property
     def compression(self) -> Any:
         """The compression in h5py's words, or None."""
-        return self._filters().compression
+        return self._in_words().compression
 
     @property
     def compression_opts(self) -> Any:
         """Its options."""
-        return self._filters().compression_opts
+        return self._in_words().compression_opts
 
     @property
     def shuffle(self) -> bool:
         """Whether bytes are shuffled before they are compressed."""
-        return bool(self._filters().shuffle)
+        return bool(self._in_words().shuffle)
 
     @property
     def fletcher32(self) -> bool:
         """Whether chunks have checksums."""
-        return bool(self._filters().fletcher32)
+        return bool(self._in_words().fletcher32)
 
     scaleoffset = None
     is_virtual = False
@@ -168,6 +168,8 @@ class _Words:
         if any(indexes.is_block_slice(part) for part in parts):
             axes = indexes.block_axes(parts, self.shape)
             return whole.oindex[tuple(axis if axis.ndim else int(axis) for axis in axes)]
+        if isinstance(index, np.ndarray) and index.dtype == bool and index.ndim > 1:
+            return whole.vindex[index]  # zarr 2 takes a mask nowhere else
         found = whole.__getitem__(index)
         return np.asarray(found) if index is Ellipsis and not self.shape else _element(found)
 
