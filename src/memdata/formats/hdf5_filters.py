@@ -255,7 +255,7 @@ def _said(pipeline: Pipeline) -> bool:
 
 def _named_compression(code: int, values: tuple[int, ...]) -> tuple[Any, Any]:
     if code == h5z.FILTER_DEFLATE:
-        return "gzip", values[0]
+        return "gzip", values[0] if values else None  # a damaged file may leave it out
     if code == h5z.FILTER_LZF:
         return "lzf", None
     if code == h5z.FILTER_SZIP:
