@@ -15,7 +15,7 @@ C_SOURCES := $(wildcard src/_cmemdata/*.c src/_cmemdata/*.h)
 PYTHON_FOLDERS := src tests benchmarks docs/conf.py docs/_ext examples tools setup.py
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-parallel-hdf5 test-zarr2 test-sanitized test-valgrind coverage fuzz torture lint lint-python lint-types lint-c demo bench docs dist format clean
+.PHONY: help build test test-parallel-hdf5 test-h5py test-zarr2 test-sanitized test-valgrind coverage fuzz torture lint lint-python lint-types lint-c demo bench docs dist format clean
 .DELETE_ON_ERROR:
 
 help: ## show this text
@@ -31,6 +31,9 @@ test: $(STAMPS)/test build ## run the tests
 test-parallel-hdf5: ## test both movers of distributed data, with h5py built for parallel HDF5
 	$(PYTHON) tools/parallel_hdf5.py
 	.venv-parallel/bin/python -m pytest tests/test_parallel_hdf5.py $(ARGS)
+
+test-h5py: $(STAMPS)/test build ## run h5py's own tests on trees in memory
+	$(RUN) tools/h5py_suite.py --check
 
 test-zarr2: ## run the tests of zarr with zarr-python 2
 	$(PYTHON) tools/zarr2.py

@@ -205,3 +205,31 @@ def test_a_container_moves_and_visits_in_zarr(tmp_path: Any) -> None:
     group.visit(names.append)
     assert names == ["a", "a/x"]
     assert group.visititems(lambda name, item: getattr(item, "shape", None)) == (3,)
+
+
+def test_copies_within_and_between_trees(h5: Any) -> None:
+    h5["a/x"] = [1, 2]
+    h5["a"].attrs["unit"] = "K"
+    h5.copy("a", "b")
+    h5.copy(h5["a/x"], "b/y")
+    h5["b/x"][0] = 9
+    assert h5["a/x"][:].tolist() == [1, 2]
+    assert h5["b/y"][:].tolist() == [1, 2]
+    assert h5["b"].attrs["unit"] == "K"
+    with h5py.File("other.h5", "w", driver="core", backing_store=False) as other:
+        h5.copy("a", other)
+        assert other["a/x"][:].tolist() == [1, 2]
+    with pytest.raises((KeyError, RuntimeError)):
+        h5.copy("missing", "d")
+    with pytest.raises((ValueError, RuntimeError)):
+        h5.copy("a", "b")
+
+
+def test_a_container_still_copies_itself() -> None:
+    container = MemDiskGroup()
+    container["x"] = [1, 2]
+    assert container.copy(["x"])["x"].data is container["x"].data
+    assert container.copy(shallow=True)["x"].data is container["x"].data
+    assert container.copy()["x"].data is not container["x"].data
+    with pytest.raises(TypeError):
+        container.copy(["x"], False, "name")

@@ -6,7 +6,7 @@ import os
 import warnings
 from collections.abc import Iterable, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, overload
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from memdata._cmemdata import MemDatasetDistributed, check_new_path
 from memdata.fileformats import HDF5, FileFormat, Zarr, check_file_format
 from memdata.formats import create_dataset_in, is_zarr
 from memdata.group import FileName, MemGroup, _BaseGroup
+from memdata.h5api.groups import copy_into
 from memdata.trust import PLAIN, find_class
 
 __all__ = ["MemDiskGroup"]
@@ -563,8 +564,21 @@ class MemDiskGroup(_BaseGroup):
             return self
         return self._around(MemGroup.from_group(self))
 
-    def copy(self, shared: Iterable[str] = [], shallow: bool = False) -> Self:
+    @overload
+    def copy(self, shared: Iterable[str] = ..., shallow: bool = ...) -> Self: ...
+
+    @overload
+    def copy(self, shared: Any, shallow: Any) -> None: ...
+
+    def copy(
+        self,
+        shared: Any = [],  # noqa: B006 - never changed
+        shallow: Any = False,
+    ) -> Any:
         """A container of this class around a copy, in memory, of this group and all below.
+
+        With a path or a group as second argument it is h5py's, ``container.copy("a", "b")``: see
+        `MemGroup.copy`.
 
         Parameters
         ----------
@@ -577,8 +591,19 @@ class MemDiskGroup(_BaseGroup):
         Returns
         -------
         MemDiskGroup
-            A new tree.
+            A new tree; None where it is h5py's `copy`.
+
+        Examples
+        --------
+        >>> import memdata
+        >>> c = memdata.MemDiskGroup()
+        >>> c["a/x"] = [1, 2]
+        >>> c.copy("a", "b")
+        >>> list(c["b"]), list(c.copy())
+        (['x'], ['a', 'b'])
         """
+        if isinstance(shallow, str | bytes) or hasattr(shallow, "create_group"):
+            return copy_into(self, shared, shallow)
         from memdata.copying import deep_group_copy
 
         new = MemGroup(distributed=bool(self.distributed), comm=super().comm)

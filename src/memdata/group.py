@@ -632,8 +632,17 @@ class MemGroup(_BaseGroup):
         >>> list(g["b"])
         ['x']
         """
-        del expand_external, expand_refs
-        copy_into(self, source, dest, name, shallow, expand_soft, without_attrs)
+        copy_into(
+            self,
+            source,
+            dest,
+            name,
+            shallow,
+            expand_soft,
+            expand_external,
+            expand_refs,
+            without_attrs,
+        )
 
     # -- loading -----------------------------------------------------------------------------
 

@@ -42,6 +42,8 @@ def type_of(dtype: Any) -> Any:
 
 def type_in_files(dtype: Any) -> dict[str, bytes]:
     """What a dataset keeps of a type of HDF5's own (`h5py.h5t.TypeID`), beside the NumPy type."""
+    if isinstance(dtype, NamedType):
+        return {key: dtype._creation[key] for key in ("type",) if key in dtype._creation}
     if is_h5py(dtype, "Datatype"):
         dtype = dtype.id
     h5py = sys.modules.get("h5py")
@@ -109,16 +111,18 @@ class NamedType(_cmemdata._MemObjMixin):
 
     def __init__(self, dtype: Any) -> None:
         super().__init__()
-        self.dtype = np.dtype(dtype)
+        self.dtype = np.dtype(type_of(dtype))
         self.attrs = _cmemdata.MemAttrs()
-        self._creation: dict[str, Any] = {}
+        self._creation: dict[str, Any] = type_in_files(dtype)
 
     @property
     def id(self) -> Any:
         """The `h5py.h5t.TypeID` of the type in a file."""
-        from memdata.formats.hdf5_types import type_pair
+        from memdata.formats.hdf5_types import kept_type, type_pair
 
-        return type_pair(self.dtype).file
+        kept = self._creation.get("type")
+        pair = None if kept is None else kept_type(kept, self.dtype)
+        return (type_pair(self.dtype) if pair is None else pair).file
 
     def _at(self, root: Any, name: str) -> Self:
         """A handle on this stored type."""

@@ -15,7 +15,7 @@ import numpy as np
 
 from memdata import _cmemdata
 from memdata.h5api import creation, texts
-from memdata.h5api.errors import ResizeRefusedError
+from memdata.h5api.errors import ResizeRefusedError, TooLongError
 from memdata.h5api.indexes import fields_type, packed, region_index, region_index_of
 
 __all__: list[str] = []
@@ -203,7 +203,7 @@ def resize(self: Any, size: Any = None, axis: int | None = None) -> None:
         n >= 0 and (limit is None or n <= limit) for n, limit in zip(shape, most, strict=False)
     )
     if not fits:
-        raise ValueError(f"{self.name} cannot have the shape {shape}: its maxshape is {most}")
+        raise TooLongError(f"{self.name} cannot have the shape {shape}: its maxshape is {most}")
     if shape != old.shape:
         fill = self._creation.get("fillvalue")
         if self._creation.get("fill_time") == "never":

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from memdata import _cmemdata
 
-__all__ = ["IndexRefusedError", "NoShapeError", "ResizeRefusedError", "ValueRefusedError"]
+__all__ = [
+    "IndexRefusedError",
+    "NoShapeError",
+    "NoSourceError",
+    "ResizeRefusedError",
+    "TooLongError",
+    "ValueRefusedError",
+]
 
 
 class IndexRefusedError(IndexError, TypeError, ValueError):
@@ -17,6 +24,14 @@ class ValueRefusedError(ValueError, TypeError):
 
 class NoShapeError(ValueError, TypeError):
     """A new dataset with neither shape nor data; h5py's error is a TypeError."""
+
+
+class NoSourceError(KeyError, ValueError):
+    """There is nothing to move; h5py's error is a ValueError."""
+
+
+class TooLongError(ValueError, RuntimeError):
+    """More than `maxshape` allows; h5py's error is a RuntimeError or ValueError."""
 
 
 class ResizeRefusedError(NotImplementedError, TypeError):

@@ -12,6 +12,7 @@ import numpy as np
 
 from memdata import _cmemdata, links
 from memdata.h5api import creation
+from memdata.h5api.errors import NoSourceError
 
 __all__ = ["GroupWords", "copy_into", "identity"]
 
@@ -196,7 +197,7 @@ class GroupWords:
         Raises
         ------
         KeyError
-            There is nothing at `source`.
+            There is nothing at `source`; as for h5py a ValueError too.
         ValueError
             There is something at `dest`, or it is below `source`.
         """
@@ -205,7 +206,10 @@ class GroupWords:
         if not isinstance(storage, _cmemdata._Storage):
             storage.move(source, dest)
             return
-        stored = group._get_stored(source)
+        try:
+            stored = group._get_stored(source)
+        except KeyError as error:
+            raise NoSourceError(error.args[0]) from None
         old, new = self._absolute(source), self._absolute(dest)
         if old == new:
             return
@@ -306,12 +310,27 @@ def copy_into(
     group: Any,
     source: Any,
     dest: Any,
-    name: str | None,
-    shallow: bool,
-    expand_soft: bool,
-    without_attrs: bool,
+    name: str | None = None,
+    shallow: bool = False,
+    expand_soft: bool = False,
+    expand_external: bool = False,
+    expand_refs: bool = False,
+    without_attrs: bool = False,
 ) -> None:
     """What ``group.copy(source, dest, name)`` does, as h5py's `copy`."""
+    own = group._get_storage()
+    files = [_in_file(item) for item in (own, source, dest)]
+    if all(item is not None for item in files) and hasattr(own, "copy"):
+        own.copy(
+            *files[1:],
+            name,
+            shallow=shallow,
+            expand_soft=expand_soft,
+            expand_external=expand_external,
+            expand_refs=expand_refs,
+            without_attrs=without_attrs,
+        )
+        return
     if isinstance(source, str | bytes):
         source = group[source]
     if hasattr(dest, "create_group"):
@@ -325,7 +344,7 @@ def copy_into(
     if not isinstance(dest, _cmemdata._BaseGroup) or not isinstance(
         dest._get_storage(), _cmemdata._Storage
     ):
-        _copy_to_file(source, dest, path)
+        _copy_to_file(source, dest, path, without_attrs)
         return
     if hasattr(source, "create_group"):
         dest._insert_node(path, _copied_group(source, shallow, expand_soft, without_attrs))
@@ -397,11 +416,25 @@ def _drop_attrs(node: Any, seen: set[int]) -> None:
             _drop_attrs(child, seen)
 
 
-def _copy_to_file(source: Any, dest: Any, path: str) -> None:
+def _in_file(item: Any) -> Any:
+    """What h5py's own `copy` takes: a path, or an object of a file; None for what is in memory."""
+    if isinstance(item, _cmemdata._BaseGroup):
+        item = item._get_storage()
+    return item if isinstance(item, str | bytes) or links.is_h5py(item, "HLObject") else None
+
+
+def _copy_to_file(source: Any, dest: Any, path: str, without_attrs: bool) -> None:
     from memdata.copying import copyattrs, deep_group_copy
 
     if hasattr(source, "create_group"):
-        deep_group_copy(source, dest.create_group(path))
+        made = dest.create_group(path)
+        deep_group_copy(source, made, postprocess=_without_attrs if without_attrs else None)
         return
     made = dest.create_dataset(path, data=np.asarray(source[()]))
-    copyattrs(source.attrs, made.attrs)
+    if not without_attrs:
+        copyattrs(source.attrs, made.attrs)
+
+
+def _without_attrs(_source: Any, target: Any) -> None:
+    for name in list(target.attrs):
+        del target.attrs[name]

@@ -24,9 +24,11 @@ class _ObjectID:
 
     @property
     def valid(self) -> bool:
-        """Whether the object is there: handles keep their tree, so all but closed files are."""
-        item = self._item
-        return not isinstance(item, _cmemdata._BaseGroup) or item._storage_root is not None
+        """Whether the object is there: all are but those of a `memdata.File` that was closed."""
+        root = self._item._storage_root
+        if root is None:  # only a closed file has no tree, and what was never in one
+            return not isinstance(self._item, _cmemdata._BaseGroup)
+        return bool(getattr(root, "open", True))
 
     def __bool__(self) -> bool:
         return self.valid
