@@ -41,7 +41,9 @@ if TYPE_CHECKING:
     from memdata.copying import copyattrs, deep_group_copy, get_file, is_group
     from memdata.file import File
     from memdata.locking import lock_file
+    from memdata.rescuing import rescue
     from memdata.show import describe, plot
+    from memdata.verifying import verify
     from memdata.xarrays import from_xarray, to_xarray
 
 #: Names that no tree needs, and the modules that have them: imported when they are asked for.
@@ -59,8 +61,10 @@ _LATER = {
     "is_group": "copying",
     "lock_file": "locking",
     "plot": "show",
+    "rescue": "rescuing",
     "show": "",
     "to_xarray": "xarrays",
+    "verify": "verifying",
 }
 
 __all__ = [
@@ -89,9 +93,11 @@ __all__ = [
     "lock_file",
     "mpiarray",
     "plot",
+    "rescue",
     "ro_dict",
     "to_xarray",
     "trust",
+    "verify",
 ]
 
 

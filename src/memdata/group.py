@@ -849,7 +849,8 @@ class MemGroup(_BaseGroup):
             HDF5 or Zarr; None guesses from the name.
         **kw
             `progress` and `mover` as in `from_file`; `durable` (True: on the disk before it
-            returns); all else goes to the opener of the file.
+            returns); `checksum` (True: with checksums for `memdata.verify`); all else goes to the
+            opener of the file.
 
         Raises
         ------

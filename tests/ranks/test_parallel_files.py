@@ -597,3 +597,15 @@ def test_distributed_text_that_stands_for_missing_values_is_refused(comm, tmp_pa
         tree(comm, x=(whole, 0)).to_file(tmp_path / name)
     wait(comm)
     assert os.listdir(tmp_path) == []
+
+
+# ---- checksums ----
+
+
+@pytest.mark.parametrize("name", ["x.h5", "x.zarr"])
+def test_every_rank_adds_up_its_share(comm, tmp_path, name):
+    whole = numbered((40, 9), "f8")
+    group = tree(comm, plain=(whole, 0), across=(whole, 1, {"chunks": (4, 4)}))
+    group.to_file(tmp_path / name, checksum=True)
+    found = memdata.verify(tmp_path / name)
+    assert (found.ok, found.checked) == (True, 2)

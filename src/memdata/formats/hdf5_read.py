@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 from h5py import h5, h5a, h5d, h5f, h5fd, h5g, h5i, h5l, h5o, h5p, h5s
 
+from memdata import checksums
 from memdata.formats.hdf5_attributes import read_attributes
 from memdata.formats.hdf5_creation import CreationReader, maximal_shape
 from memdata.formats.hdf5_filters import Pipeline, require_filter
@@ -239,9 +240,16 @@ class _Walk:
         links: list[tuple[bytes, int, int]] = []
         index = h5.INDEX_CRT_ORDER if tracked else h5.INDEX_NAME
         # h5py changes one and the same info object from call to call.
-        group.links.iterate(
-            lambda name, info: links.append((name, info.type, info.u)), idx_type=index, info=True
-        )
+        try:
+            group.links.iterate(
+                lambda name, info: links.append((name, info.type, info.u)),
+                idx_type=index,
+                info=True,
+            )
+        except (OSError, RuntimeError) as error:
+            if not self.options.tolerant:
+                raise
+            self.skipped.append((f"{node.path}: some members", str(error)))
         return _Frame(node, group, iter(links), key)
 
     def _visit(self, frame: _Frame, name: bytes, kind: int, address: int) -> _Frame | None:
@@ -287,6 +295,9 @@ class _Walk:
         except _Unreadable as error:
             self.skipped.append((path, str(error)))
         except (KeyError, OSError, RuntimeError) as error:
+            if self.options.tolerant:
+                self.skipped.append((path, str(error)))
+                return None
             raise OSError(f"{self.source.file_name}: cannot read {path}: {error}") from error
         return None
 
@@ -357,9 +368,17 @@ class _Walk:
                 skip=lambda name, why: self.skipped.append((f"{path}: attribute {name!r}", why)),
             )
         except (OSError, RuntimeError) as error:
-            raise OSError(
-                f"{self.source.file_name}: cannot read the attributes of {path}: {error}"
-            ) from error
+            if self.options.tolerant:
+                self.skipped.append((f"{path}: attributes", str(error)))
+                node.attrs, as_read = {}, {}
+            else:
+                raise OSError(
+                    f"{self.source.file_name}: cannot read the attributes of {path}: {error}"
+                ) from error
+        if not self.options.keep_checksums:
+            for name in checksums.NAMES:
+                node.attrs.pop(name, None)
+                as_read.pop(name, None)
         node.creation = {**creation, "attributes": as_read} if as_read else creation
 
     def _take(self, what: str, size: int) -> None:
@@ -494,7 +513,7 @@ class _Walk:
         self._take(node.path, node.nbytes)
         if options.max_bytes is not None and known.dtype.hasobject and selection is None:
             self._take_pointed(node.path, target)
-        if node.nbytes <= SMALL and now:
+        if node.nbytes <= SMALL and now and not options.tolerant:
             make = np.zeros if node.dtype.hasobject else np.empty
             node.array = make(node.shape or (), node.dtype)
             stored.read_rows(0, node.shape[0] if node.shape else 1, node.array)

@@ -319,15 +319,20 @@ class Options:
     `keep_links` says that the target has links: else soft and external ones are followed, or with
     `follow_external` only the external ones.
     `packed` says that the target has the source's format: what is packed may stay so.
+    `tolerant` says that what is damaged is left out, as is what h5py cannot read; `keep_checksums`
+    that the attributes with checksums are wanted, which are no part of a tree; `checksum` that a
+    save adds them.
     """
 
     __slots__ = (
+        "checksum",
         "comm",
         "convert_attribute_strings",
         "convert_dataset_strings",
         "extra_attrs",
         "follow_external",
         "hints",
+        "keep_checksums",
         "keep_links",
         "max_bytes",
         "mover",
@@ -336,6 +341,7 @@ class Options:
         "skip_distributed",
         "sort",
         "strict",
+        "tolerant",
     )
 
     def __init__(
@@ -370,6 +376,9 @@ class Options:
         self.keep_links = keep_links
         self.packed = packed
         self.follow_external = follow_external
+        self.tolerant = False
+        self.keep_checksums = False
+        self.checksum = False
 
 
 class Plan:

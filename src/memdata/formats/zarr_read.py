@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from memdata import checksums
 from memdata.atomic_folder import standing
 from memdata.formats import strings, zarr_library, zarr_types
 from memdata.formats.names import check_name
@@ -377,6 +378,8 @@ def _array_node(
     how = _Kind(member)
     check_codecs(how.layout.codecs, path)
     attrs = decoded(dict(member.attrs), convert_strings=options.convert_attribute_strings)
+    if not options.keep_checksums:
+        attrs = {name: value for name, value in attrs.items() if name not in checksums.NAMES}
     shape = None if how.null else tuple(member.shape)
     filters, replaced = words_of(how.layout, member.shape, bool(member.attrs.get(CHUNKED)))
     plan.replaced.extend((path, text) for text in replaced)

@@ -47,6 +47,7 @@ def save_file(
     progress: ProgressLike = None,
     comm: Any = None,
     mover: str | None = None,
+    checksum: bool = False,
     **open_kw: Any,
 ) -> None:
     """Save a tree as a file, which appears complete or not at all.
@@ -83,6 +84,10 @@ def save_file(
         How the ranks move their parts of distributed datasets: "direct" past HDF5, with any h5py;
         "mpio" those without filters through parallel HDF5, for which h5py must have been built.
         None asks ``MEMDATA_MOVER``. The data in the file are the same.
+    checksum : bool
+        Whether datasets get checksums of their chunks, for `memdata.verify`. What was written is
+        read again for them before the file gets its name. The members of a zip file have
+        checksums anyway.
     **open_kw
         Given to the opener of the format. Zarr takes `zarr_format` (2 or 3; a new store has the
         library's default) and `consolidated` (whether the metadata of all members are written in
@@ -124,6 +129,7 @@ def save_file(
     ranks = Ranks(comm if together else None)
     options.comm = ranks.comm
     options.keep_links = True
+    options.checksum = bool(checksum)
     options.packed = chosen is not fileformats.Zarr
     if together or getattr(source, "distributed", False):
         options.hints = bool(hints)
@@ -242,6 +248,9 @@ def _save_hdf5(
                 for node, offset in target.extents:
                     _write_extent(node, offset, descriptor, bar)
             writer.plain(parts, ways, bounds, options.mover or "direct")
+            if options.checksum:
+                errors = functools.partial(named_errors, name, path)
+                _add_checksums(plan, path, temporary, ranks, what, errors)
             with ranks.together(what):
                 if temporary is None and _durable(durable):
                     os.fsync(descriptor)
@@ -252,6 +261,41 @@ def _save_hdf5(
             temporary.discard()  # Ctrl-C may come as early as the first step of a context
         raise
     report_skipped(plan, name)
+
+
+def _add_checksums(
+    plan: Plan,
+    path: str,
+    temporary: AtomicFile | None,
+    ranks: Ranks,
+    what: str,
+    errors: Callable[[], contextlib.AbstractContextManager[None]],
+) -> None:
+    """Read what was written, and add the checksums of it. Collective."""
+    from memdata.checksums import checksums_of
+    from memdata.formats.hdf5 import opened
+    from memdata.formats.hdf5_output import written
+    from memdata.formats.hdf5_read import HDF5Source
+
+    paths = ranks.share({node.path for node in plan.datasets()})
+    options = Options(convert_attribute_strings=False, keep_links=True)
+    with ranks.together(what):
+        pass  # all have written
+    with contextlib.ExitStack() as stack:
+        with ranks.together(what), errors():
+            source = HDF5Source(stack.enter_context(opened(path, "r", locking=False)))
+            written_plan = source.plan(options)
+        sums = checksums_of(source, written_plan, paths, options, ranks, what)
+    with ranks.together(what):
+        if temporary is not None:
+            with (
+                errors(),
+                written(temporary.fd, temporary.path, "r+", locking=False) as (file, output),
+            ):
+                for dataset, found in sums.items():
+                    for name, value in found.attributes().items():
+                        file[dataset].attrs[name] = value
+                output.check()
 
 
 def _open_part(path: str, stack: contextlib.ExitStack) -> int:

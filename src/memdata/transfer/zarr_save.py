@@ -8,7 +8,9 @@ import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from memdata import fileformats
 from memdata.atomic_folder import AtomicFolder, standing
+from memdata.formats.tree import Options
 from memdata.locking import AtomicFile
 from memdata.progress import Progress, ProgressLike
 from memdata.transfer.errors import named_errors
@@ -17,7 +19,7 @@ from memdata.transfer.movers import transfer_rows
 from memdata.transfer.parts import gather_part, owned_blocks
 
 if TYPE_CHECKING:
-    from memdata.formats.tree import DatasetNode, Options, Plan, Source
+    from memdata.formats.tree import DatasetNode, Plan, Source
     from memdata.formats.zarr_write import ZarrTarget
     from memdata.transfer.ranks import Bounds, Ranks
 
@@ -122,6 +124,8 @@ def save_zarr(
                 _lay_out(plan, target, store, name, path, opened, open_kw, bar)
         path = ranks.share(path)
         _move_parts(parts, target, store, path, name, bounds, ranks, bar)
+        if options.checksum and not store.as_zip:
+            _add_checksums(plan, target, path, ranks, what)
         with ranks.together(what):
             if ranks.first:
                 with named_errors(name, path):
@@ -194,6 +198,27 @@ def _lay_out(
         for node in target.lay_out(plan):
             if node.part is None:
                 transfer_rows(node, target, bar)
+
+
+def _add_checksums(plan: Plan, target: ZarrTarget, path: str, ranks: Ranks, what: str) -> None:
+    """Read what was written, and add the checksums of it. Collective."""
+    from memdata.checksums import checksums_of
+    from memdata.transfer.load import opener_of_file
+
+    paths = ranks.share({node.path for node in plan.datasets()})
+    options = Options(convert_attribute_strings=False, keep_links=True)
+    with ranks.together(what):
+        pass  # all have written
+    with contextlib.ExitStack() as stack:
+        with ranks.together(what):
+            source = stack.enter_context(opener_of_file(path, fileformats.Zarr, {})())
+            written = source.plan(options)
+        sums = checksums_of(source, written, paths, options, ranks, what)
+    with ranks.together(what):
+        if ranks.first:
+            for dataset, found in sums.items():
+                for name, value in found.attributes().items():
+                    target.group[dataset.strip("/")].attrs[name] = value.tolist()
 
 
 def _move_parts(

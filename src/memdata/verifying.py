@@ -1,0 +1,221 @@
+"""Reading a file to the last byte, to know whether anything of it is damaged."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from memdata import fileformats
+from memdata.progress import Progress, ProgressLike
+
+if TYPE_CHECKING:
+    from memdata.fileformats import FileFormat
+    from memdata.formats.tree import DatasetNode, Options, Source
+
+__all__ = ["Damage", "Verification", "verify"]
+
+Block = tuple[slice, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """One thing that is not as it was saved.
+
+    Attributes
+    ----------
+    path : str
+        Of the group or dataset.
+    what : str
+        ``"unreadable"`` (an error on reading) or ``"changed"`` (read, but its checksum is wrong).
+    text : str
+        For a reader, without the path.
+    index : tuple of slice or None
+        Which elements of a dataset; None where it is all of it, or no dataset.
+    """
+
+    path: str
+    what: str
+    text: str
+    index: Block | None = None
+
+    def __str__(self) -> str:
+        where = ""
+        if self.index:
+            where = "[" + ", ".join(f"{part.start}:{part.stop}" for part in self.index) + "]"
+        return f"{self.path}{where}: {self.what}: {self.text}"
+
+
+#: Of more only the number is shown.
+_SHOWN = 50
+
+
+def lines_of(damages: Sequence[Damage]) -> str:
+    """Damages for a reader, a line each."""
+    lines = "".join(f"\n  {damage}" for damage in damages[:_SHOWN])
+    more = len(damages) - _SHOWN
+    return f"{lines}\n  and {more} more" if more > 0 else lines
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What `verify` found.
+
+    Attributes
+    ----------
+    filename : str
+        The file.
+    damages : tuple of Damage
+        All that is not as it should be.
+    datasets, checked : int
+        How many datasets were read, and how many of them have checksums.
+    nbytes : int
+        How many bytes were read, unpacked.
+    """
+
+    filename: str
+    damages: tuple[Damage, ...] = ()
+    datasets: int = 0
+    checked: int = 0
+    nbytes: int = 0
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is damaged."""
+        return not self.damages
+
+    def __str__(self) -> str:
+        read = f"{self.datasets} datasets read, {self.checked} of them compared with checksums"
+        if self.ok:
+            return f"{self.filename}: good: {read}"
+        places = "place is" if len(self.damages) == 1 else "places are"
+        damaged = f"{len(self.damages)} {places} damaged"
+        return f"{self.filename}: {damaged}: {read}{lines_of(self.damages)}"
+
+
+def verify(
+    filename: str | os.PathLike[str],
+    *,
+    file_format: type[FileFormat] | None = None,
+    progress: ProgressLike = None,
+) -> Verification:
+    """Read all of a file, and compare it with the checksums that it was saved with.
+
+    Parameters
+    ----------
+    filename : str or path-like
+        An HDF5 file or a zarr store. It is only read.
+    file_format : FileFormat or None
+        HDF5 or Zarr; None guesses from the name.
+    progress : bool, callable or None
+        See `memdata.progress.Progress`.
+
+    Returns
+    -------
+    Verification
+        Its `ok` says whether all is good, its `damages` what is not. Datasets without checksums
+        (see ``checksum=`` of `MemGroup.to_file`) are read only: what has changed and can still
+        be read is not found then, unless a filter of the file has checksums (fletcher32).
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+
+    Notes
+    -----
+    Elements are read in blocks of a chunk, so memory for some of these is all that it takes. A
+    program that changes a dataset in the file, and not its checksums, leaves it "changed".
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import memdata
+    >>> g = memdata.MemGroup()
+    >>> d = g.create_dataset("x", data=[1, 2, 3])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     name = os.path.join(folder, "file.h5")
+    ...     g.to_file(name, checksum=True)
+    ...     found = memdata.verify(name)
+    >>> found.ok, found.datasets, found.checked
+    (True, 1, 1)
+    """
+    from memdata.transfer.load import file_name, opener_of_file
+
+    name = file_name(filename)
+    chosen = file_format or fileformats.guess_file_format(name)
+    os.stat(name)
+    try:
+        with opener_of_file(name, chosen, {})() as source:
+            return verified(source, name, progress)
+    except (OSError, KeyError, RuntimeError, ValueError) as error:
+        return Verification(name, (Damage("/", "unreadable", str(error)),))
+
+
+def options_for_damaged() -> Options:
+    """A plan of all that can be read, as it is in the file."""
+    from memdata.formats.tree import Options
+
+    options = Options(convert_attribute_strings=False, keep_links=True)
+    options.tolerant = options.keep_checksums = True
+    return options
+
+
+def left_out(skipped: Sequence[tuple[str, str]]) -> Iterator[Damage]:
+    """What a tolerant plan had to leave out."""
+    for path, why in skipped:
+        yield Damage(path, "unreadable", why)
+
+
+@dataclass
+class _Found:
+    damages: list[Damage] = field(default_factory=list)
+    checked: int = 0
+    nbytes: int = 0
+
+
+def verified(source: Source, name: str, progress: ProgressLike = None) -> Verification:
+    """Verify what an open source has."""
+    from memdata.checksums import checksummed
+
+    options = options_for_damaged()
+    plan = source.plan(options)
+    found = _Found(list(left_out(plan.skipped)))
+    nodes = [node for node in plan.datasets() if checksummed(node)]
+    total = sum(node.nbytes for node in nodes)
+    with Progress(f"verifying {os.path.basename(name)}", total, progress) as bar:
+        for node in nodes:
+            _verify_dataset(source, node, options, found, bar)
+    count = len(list(plan.datasets()))
+    return Verification(name, tuple(found.damages), count, found.checked, found.nbytes)
+
+
+def _verify_dataset(
+    source: Source, node: DatasetNode, options: Options, found: _Found, bar: Progress
+) -> None:
+    from memdata.checksums import Checksums, block_shape, blocks_of, crc32, found_in, read_block
+
+    assert node.shape is not None
+    sums: Checksums | None = found_in(node.attrs, node.shape)
+    found.checked += sums is not None
+    if sums is None:
+        shape = block_shape(node.shape, node.dtype.itemsize, node.filters.chunks)
+    else:
+        shape = sums.block
+    for number, block in enumerate(blocks_of(node.shape, shape)):
+        try:
+            part: Any = read_block(source, node, block, options)
+        except (OSError, RuntimeError, ValueError) as error:
+            found.damages.append(Damage(node.path, "unreadable", str(error), block))
+            continue
+        if sums is not None:
+            told, now = int(sums.values[number]), None
+            with contextlib.suppress(TypeError):
+                now = crc32(part)
+            if now != told:
+                text = f"its checksum was {told:08x} when it was saved"
+                found.damages.append(Damage(node.path, "changed", text, block))
+        found.nbytes += part.nbytes
+        bar.advance(part.nbytes)
