@@ -235,7 +235,7 @@ unpack_bitshuffled(PyObject *Py_UNUSED(module), PyObject *args)
         goto done;
     }
     Py_ssize_t count = PyTuple_GET_SIZE(items);
-    chunks = PyMem_New(packed_chunk, count > 0 ? count : 1);
+    chunks = PyMem_New(packed_chunk, count > 0 ? (size_t)count : 1);
     if (chunks == NULL) {
         PyErr_NoMemory();
         goto done;
