@@ -733,6 +733,53 @@ class TestHowArraysAreMade:
         with h5py.File(tmp_path / "x.h5") as file:
             assert file["x"].fillvalue == 2.5
 
+    @pytest.mark.parametrize("dtype", ["i4", "f8", "S3", "U3", "bool"])
+    @pytest.mark.parametrize("chunks", [2, 4])
+    def test_no_fill_value_stays_none(self, tmp_path, dtype, chunks):
+        group = open_plain(tmp_path / "x.zarr", "w", zarr_format=2)
+        make = group.create_dataset if MAJOR < 3 else group.create_array
+        array = make("x", shape=(4,), chunks=(chunks,), dtype=dtype, fill_value=None)
+        array[:] = np.arange(4).astype(dtype)
+        loaded = MemGroup.from_file(tmp_path / "x.zarr")
+        loaded.copy("x", "copy")
+        loaded.to_file(tmp_path / "y.zarr", zarr_format=2)
+        with MemDiskGroup.from_file(tmp_path / "x.zarr", ondisk=True) as disk:
+            disk.save(tmp_path / "z.zarr", file_format=Zarr, zarr_format=2)
+        for name in ("x", "y", "z"):
+            back = open_plain(tmp_path / f"{name}.zarr")["x"]
+            assert back.fill_value is None, name
+            assert back[:].tolist() == array[:].tolist()
+        assert open_plain(tmp_path / "y.zarr")["copy"].fill_value is None
+
+    def test_no_fill_value_is_the_default_elsewhere(self, tmp_path):
+        group = open_plain(tmp_path / "x.zarr", "w", zarr_format=2)
+        make = group.create_dataset if MAJOR < 3 else group.create_array
+        make("x", shape=(4,), chunks=(2,), dtype="i4", fill_value=None)[:] = np.arange(4)
+        loaded = MemGroup.from_file(tmp_path / "x.zarr")
+        assert loaded["x"].fillvalue == 0
+        loaded.to_file(tmp_path / "x.h5")
+        assert MemGroup.from_file(tmp_path / "x.h5")["x"][:].tolist() == [0, 1, 2, 3]
+        if MAJOR >= 3:
+            loaded.to_file(tmp_path / "y.zarr", zarr_format=3)
+            assert open_plain(tmp_path / "y.zarr")["x"].fill_value == 0
+
+    @pytest.mark.parametrize("value", [7, -1.5, -0.0, np.nan, np.inf])
+    def test_what_zarr_has_is_no_attribute(self, tmp_path, zarr_format, value):
+        group = MemGroup()
+        group.create_dataset("x", shape=(3,), dtype="f8", fillvalue=value)
+        group.to_file(tmp_path / "x.zarr", zarr_format=zarr_format)
+        assert dict(open_plain(tmp_path / "x.zarr")["x"].attrs) == {}
+        back = MemGroup.from_file(tmp_path / "x.zarr")["x"].fillvalue
+        assert back.tobytes() == np.float64(value).tobytes()
+
+    def test_fill_values_that_zarr_has_not_are_kept(self, tmp_path, zarr_format):
+        group = MemGroup()
+        group.create_dataset("y", shape=(3,), dtype="S2", fillvalue=b"ab")
+        group.to_file(tmp_path / "x.zarr", zarr_format=zarr_format)
+        MemGroup.from_file(tmp_path / "x.zarr").to_file(tmp_path / "x.h5")
+        with h5py.File(tmp_path / "x.h5") as file:
+            assert file["y"].fillvalue == b"ab"
+
     @needs_format_3
     def test_shards_and_codecs_go_through_memory(self, tmp_path):
         from zarr.codecs import Crc32cCodec, TransposeCodec

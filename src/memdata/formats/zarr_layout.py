@@ -14,13 +14,24 @@ from memdata.formats.zarr_types import BYTES
 if TYPE_CHECKING:
     import numpy as np
 
-__all__ = ["creation_of", "layout_for", "layout_of_codecs", "words_of", "written_before"]
+__all__ = [
+    "creation_of",
+    "layout_for",
+    "layout_of_codecs",
+    "with_fill_value",
+    "words_of",
+    "written_before",
+]
 
 #: Bytes of a chunk where nobody says.
 _CHUNK = 4 << 20
 
 #: Under this key of a dataset's creation properties stands the layout that it had in a store.
 _KEY = "zarr"
+
+#: Under this key stands that nothing is the fill value, as format 2 has it. zarr reads 0 then, but
+#: to xarray a fill value of 0 says that 0 is missing.
+_NULL_FILL = "null_fill"
 
 
 def layout_for(
@@ -140,15 +151,46 @@ def creation_of(
         creation["shuffle"] = True
     if filters.fletcher32:
         creation["fletcher32"] = True
+    if layout.null_fill:
+        creation[_NULL_FILL] = True
     if layout.fill_value is not None and dtype.kind in "biufc":
         fill = dtype.type(layout.fill_value)
         if fill.tobytes() != dtype.type(0).tobytes():
             creation["fillvalue"] = fill
     plain, _ = layout_for(shape, dtype, filters, layout.zarr_format)
-    same = plain._replace(chunks=layout.chunks, fill_value=layout.fill_value)
+    same = plain._replace(
+        chunks=layout.chunks, fill_value=layout.fill_value, null_fill=layout.null_fill
+    )
     if filters.chunks is not None and _without_serializer(layout) != _without_serializer(same):
         creation[_KEY] = (layout, filters[:3])
     return creation
+
+
+def with_fill_value(
+    layout: Layout, creation: Mapping[str, Any], dtype: np.dtype[Any]
+) -> tuple[Layout, bool]:
+    """The layout with the fill value that a dataset has.
+
+    Parameters
+    ----------
+    layout : Layout
+    creation : mapping
+        The dataset's creation properties.
+    dtype : numpy.dtype
+        As it is stored, and as memory has it.
+
+    Returns
+    -------
+    layout : Layout
+    held : bool
+        Whether the store says all of the fill value, so that nothing else has to.
+    """
+    if creation.get(_NULL_FILL) and layout.zarr_format == 2:
+        return layout._replace(fill_value=None, null_fill=True), False
+    if "fillvalue" not in creation or dtype.kind not in "biufc":
+        return layout, False
+    fill = dtype.type(creation["fillvalue"])
+    return layout._replace(fill_value=fill, null_fill=False), True
 
 
 def _without_serializer(layout: Layout) -> Layout:

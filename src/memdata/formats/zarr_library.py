@@ -279,6 +279,8 @@ class Layout(NamedTuple):
         Format 3: ``{"name": ..., "configuration": ...}``; of a sharded array those of a chunk.
     fill_value : object
         What stands for chunks that are not there; None where nothing says.
+    null_fill : bool
+        The metadata say that nothing does (``null``, only in format 2), else zarr chooses.
     order : {"C", "F"}
         Of the elements in a chunk.
     separator : {".", "/"}
@@ -294,6 +296,7 @@ class Layout(NamedTuple):
     fill_value: Any = None
     order: str = "C"
     separator: str = "."
+    null_fill: bool = False
     extra: dict[str, Any] = {}  # noqa: RUF012 - never changed
 
     @property
@@ -317,6 +320,7 @@ def describe(array: Any) -> Layout:
             metadata.fill_value,
             metadata.order,
             separator,
+            metadata.fill_value is None,
         )
     metadata = array.metadata
     codecs: Any = metadata.codecs
@@ -332,7 +336,7 @@ def describe(array: Any) -> Layout:
         metadata.fill_value,
         "C",
         getattr(encoding, "separator", "/"),
-        {} if names is None else {"dimension_names": tuple(names)},
+        extra={} if names is None else {"dimension_names": tuple(names)},
     )
 
 
@@ -404,7 +408,7 @@ def _settings2(dtype: np.dtype[Any], layout: Layout) -> dict[str, Any]:
     else:
         settings["compressors"] = None if compressor is None else [compressor]
         settings["chunk_key_encoding"] = {"name": "v2", "separator": layout.separator}
-        if layout.fill_value is not None:
+        if layout.null_fill or layout.fill_value is not None:
             settings["fill_value"] = layout.fill_value
         if dtype.kind in "OT":
             settings["filters"] = filters[1:] or "auto"

@@ -25,7 +25,12 @@ from memdata.formats.tree import (
     TypeNode,
 )
 from memdata.formats.zarr_codecs import check_codecs
-from memdata.formats.zarr_layout import layout_for, layout_of_codecs, written_before
+from memdata.formats.zarr_layout import (
+    layout_for,
+    layout_of_codecs,
+    with_fill_value,
+    written_before,
+)
 
 if TYPE_CHECKING:
     from memdata.formats.zarr_library import Layout
@@ -172,9 +177,12 @@ class ZarrTarget:
         plan.replaced.extend((node.path, text) for text in replaced)
         if shape == layout.chunks == node.filters.chunks and not any(node.filters[1:]):
             attrs[zarr_attributes.CHUNKED] = True
-        creation = zarr_attributes.encoded_creation(node.creation)
-        if "fillvalue" in creation and kind.tag is None and node.dtype.kind in "biufc":
-            layout = layout._replace(fill_value=node.dtype.type(node.creation["fillvalue"]))
+        made = node.creation
+        if kind.tag is None:
+            layout, held = with_fill_value(layout, made, node.dtype)
+            if held:
+                made = {key: value for key, value in made.items() if key != "fillvalue"}
+        creation = zarr_attributes.encoded_creation(made)
         if creation:
             attrs[zarr_attributes.CREATION] = creation
         return _Recipe(shape, kind, layout, attrs)
