@@ -111,7 +111,23 @@ class TestLooking:
 
     def test_verify(self, folder, run, kind):
         code, out, _err = run("verify", as_kind(kind))
-        assert (code, out.split(": ")[1]) == (0, "3 datasets, all can be read\n")
+        told = "3 datasets, 0 compared with checksums: no damage\n"
+        assert (code, out.split(": ", 1)[1]) == (0, told)
+
+    def test_verify_a_part(self, folder, run, kind):
+        name = as_kind(kind)
+        for part, count in (("obs", 2), ("obs/vis", 1)):
+            code, out, _err = run("verify", "--json", f"{name}/{part}")
+            (found,) = json.loads(out)
+            assert (code, found["ok"], found["datasets"]) == (0, True, count)
+        assert run("verify", f"{name}/none")[0] == 2
+
+    def test_checksums_kept_by_convert_are_compared(self, folder, run, kind):
+        new = "sums" + os.path.splitext(as_kind(kind))[1]
+        assert run("convert", as_kind(kind), new, "--checksum")[0] == 0
+        code, out, _err = run("verify", "--json", new)
+        (found,) = json.loads(out)
+        assert (code, found["datasets"], found["checked"]) == (0, 3, 3)
 
 
 class TestLs:
@@ -251,9 +267,11 @@ class TestHead:
 
 
 class TestTroubles:
-    @pytest.mark.parametrize("command", ["ls", "tree", "info", "head", "verify"])
-    def test_a_missing_file_and_what_is_near(self, folder, run, command):
-        code, _out, err = run(command, "nigth.h5")
+    @pytest.mark.parametrize(
+        "words", [["ls"], ["tree"], ["info"], ["head"], ["verify"], ["rescue", "new.h5"]]
+    )
+    def test_a_missing_file_and_what_is_near(self, folder, run, words):
+        code, _out, err = run(words[0], "nigth.h5", *words[1:])
         assert code == 2
         assert "did you mean 'night.h5'" in err
 
@@ -284,27 +302,133 @@ class TestTroubles:
         assert "exit codes:" in out
         assert "--json" in out
 
-    def test_damage_is_found(self, folder, run):
-        with h5py.File("bad.h5", "w") as file:
-            made = file.create_dataset("x", data=np.arange(9000), chunks=(9000,), fletcher32=True)
-            place = made.id.get_chunk_info(0).byte_offset
-            file["good"] = np.arange(3)
-        with open("bad.h5", "r+b") as raw:
-            raw.seek(place + 100)
-            raw.write(b"\x01\x02" * 4)
-        code, out, _err = run("verify", "bad.h5", "night.h5")
-        assert code == 1
-        assert "/x: " in out
-        assert "night.h5: 3 datasets, all can be read" in out
-        found = json.loads(run("verify", "--json", "bad.h5")[1])
-        assert [one["path"] for one in found[0]["damage"]] == ["/x"]
-
     def test_what_a_terminal_would_obey_is_escaped(self, folder, run):
         with h5py.File("e.h5", "w") as file:
             file["\x1b[31m"] = 1
             file["text"] = "\x1b]0;x\x07"
         for words in (["ls", "e.h5"], ["tree", "e.h5"], ["info", "e.h5"], ["head", "e.h5/text"]):
             assert "\x1b" not in run(*words)[1]
+
+
+@pytest.fixture
+def damaged(folder):
+    """bad.h5, made from night.h5 with checksums: a chunk of it is lost, and an element changed."""
+    MemGroup.from_hdf5("night.h5").to_hdf5("bad.h5", checksum=True)
+    with h5py.File("bad.h5", "r+") as file:
+        chunk = file["obs/vis"].id.get_chunk_info(1)
+        file["index_map/time"][3] = -1
+    with open("bad.h5", "r+b") as raw:
+        raw.seek(chunk.byte_offset)
+        raw.write(bytes(chunk.size))
+    return "bad.h5"
+
+
+class TestVerify:
+    def test_damage_is_told_with_its_place(self, damaged, run):
+        code, out, _err = run("verify", damaged, "night.h5")
+        assert code == 1
+        time, vis, bad, good = out.splitlines()
+        assert time.startswith("bad.h5: /index_map/time[0:10]: changed: ")
+        assert vis.startswith("bad.h5: /obs/vis[0:2, 5:10]: unreadable: ")
+        assert bad == "bad.h5: 3 datasets, 3 compared with checksums: 2 places damaged"
+        assert good == "night.h5: 3 datasets, 0 compared with checksums: no damage"
+
+    def test_json_has_what_verify_returns(self, damaged, run):
+        code, out, _err = run("verify", "--json", damaged)
+        (found,) = json.loads(out)
+        told = memdata.verify(damaged)
+        assert code == 1
+        assert not found["ok"]
+        assert [found[name] for name in ("datasets", "checked", "nbytes")] == [3, 3, told.nbytes]
+        for one, damage in zip(found["damages"], told.damages, strict=True):
+            index = [[part.start, part.stop] for part in damage.index]
+            assert one == {
+                "path": damage.path, "what": damage.what, "text": damage.text, "index": index
+            }  # fmt: skip
+
+    @pytest.mark.parametrize(
+        ("part", "places"),
+        [
+            ("obs", ["/obs/vis"]),
+            ("obs/vis", ["/obs/vis"]),
+            ("index_map", ["/index_map/time"]),
+            ("index_map/time", ["/index_map/time"]),
+            ("obs/flag", []),
+        ],
+    )
+    def test_of_a_part_only_that_counts(self, damaged, run, part, places):
+        code, out, _err = run("verify", "--json", f"{damaged}/{part}")
+        (found,) = json.loads(out)
+        assert code == bool(places)
+        assert [damage["path"] for damage in found["damages"]] == places
+
+    def test_what_cannot_be_opened_is_damaged(self, folder, run):
+        (folder / "x.h5").write_text("no")
+        code, out, _err = run("verify", "x.h5", "x.h5/part")
+        assert code == 1
+        assert out.startswith("x.h5: /: unreadable: ")
+        assert "x.h5/part: /part: unreadable: " in out
+
+    def test_quiet(self, damaged, run):
+        assert run("verify", "-q", damaged) == (1, "", "")
+
+
+class TestRescue:
+    def test_what_can_be_read_is_copied(self, damaged, run):
+        code, out, _err = run("rescue", damaged, "new.h5")
+        assert code == 1
+        vis, time, new = out.splitlines()
+        assert vis.startswith("bad.h5: /obs/vis[0:2, 5:10]: unreadable: ")
+        assert time.startswith("bad.h5: /index_map/time[0:10]: changed: ")
+        assert new == "new.h5: 3 datasets: 1 place lost, 1 changed"
+        expected = np.arange(40.0).reshape(4, 10)
+        expected[:2, 5:] = 0
+        with h5py.File("new.h5") as file:
+            assert np.array_equal(file["obs/vis"], expected)
+            assert file["obs/vis"].attrs["units"] == "Jy"
+            assert list(file["index_map/time"]) == [0, 1, 2, -1, 4, 5, 6, 7, 8, 9]
+
+    @both
+    def test_a_good_file_is_copied_whole(self, folder, run, kind):
+        name = as_kind(kind)
+        assert run("rescue", name, "new.h5") == (0, "new.h5: 3 datasets: all of it\n", "")
+        assert run("diff", "night.h5", "new.h5")[0] == 0
+
+    def test_json(self, damaged, run):
+        code, out, _err = run("rescue", "--json", damaged, "new.h5")
+        found = json.loads(out)
+        assert code == 1
+        assert (found["file"], found["out"], found["datasets"]) == (damaged, "new.h5", 3)
+        assert not found["complete"]
+        places = [(one["path"], one["index"]) for one in found["lost"] + found["changed"]]
+        assert places == [("/obs/vis", [[0, 2], [5, 10]]), ("/index_map/time", [[0, 10]])]
+
+    def test_what_is_there_is_not_replaced_unless_asked(self, damaged, run):
+        with open("new.h5", "w") as file:
+            file.write("mine")
+        code, out, err = run("rescue", damaged, "new.h5")
+        assert (code, out) == (2, "")
+        assert "--overwrite" in err
+        with open("new.h5") as file:
+            assert file.read() == "mine"
+        assert run("rescue", "-q", "--overwrite", damaged, "new.h5") == (1, "", "")
+        with h5py.File("new.h5") as file:
+            assert list(file) == ["index_map", "obs"]
+
+    def test_never_into_itself(self, damaged, run):
+        code, _out, err = run("rescue", "--overwrite", damaged, damaged)
+        assert code == 2
+        assert "into itself" in err
+
+    def test_a_file_of_which_nothing_can_be_read(self, folder, run):
+        (folder / "x.h5").write_text("no")
+        assert run("rescue", "x.h5", "new.h5")[0] == 2
+        assert not os.path.exists("new.h5")
+
+    def test_a_part_is_refused_with_the_way(self, damaged, run):
+        code, _out, err = run("rescue", f"{damaged}/obs", "new.h5")
+        assert code == 2
+        assert "write bad.h5" in err
 
 
 class TestDiff:
@@ -436,6 +560,11 @@ class TestCat:
             group["index_map/freq"] = np.arange(4.0)
             group.to_hdf5(f"p{number}.h5")
         return ["p0.h5", "p1.h5", "p2.h5"]
+
+    def test_with_checksums(self, parts, run):
+        assert run("cat", *parts, "-o", "all.h5", "--checksum")[0] == 0
+        found = memdata.verify("all.h5")
+        assert (found.ok, found.datasets, found.checked) == (True, 4, 4)
 
     def test_along_a_named_axis(self, parts, run):
         assert run("cat", *parts, "-o", "all.h5")[0] == 0

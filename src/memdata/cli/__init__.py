@@ -30,7 +30,8 @@ FINE, DIFFERENT, TROUBLE, INTERRUPTED = 0, 1, 2, 130
 EXIT_CODES = """\
 exit codes:
   0    all is well
-  1    diff: there are differences; verify: damage; doctor: something is broken
+  1    diff: there are differences; verify: damage; rescue: not everything is good;
+       doctor: something is broken
   2    wrong usage, or a file that cannot be read or written
   130  stopped with Ctrl-C; what was to be written is as it was
 """
@@ -48,6 +49,7 @@ COMMANDS = {
     "convert": "write a file anew: HDF5 or zarr, other chunks, other compression, a part",
     "cat": "put files together along an axis",
     "verify": "find damage in files",
+    "rescue": "copy what can still be read of a damaged file",
     "bench": "measure how fast files are saved and loaded here",
     "doctor": "say what is installed, what is missing and how to get it",
     "completion": "print what makes a shell complete commands",
@@ -89,16 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FINE
-    except (
-        OSError,
-        ValueError,
-        TypeError,
-        KeyError,
-        IndexError,
-        ImportError,
-        MemoryError,
-        RuntimeError,
-    ) as error:
+    except _TROUBLES as error:
         print(f"memdata {options.command}: {_message(error)}", file=sys.stderr)
         return TROUBLE
 

@@ -7,11 +7,24 @@ import json
 import math
 import os
 import sys
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-__all__ = ["add_color", "as_json", "facts_as_json", "print_json", "print_picture", "wants_progress"]
+if TYPE_CHECKING:
+    from memdata.verifying import Damage
+
+__all__ = [
+    "add_color",
+    "as_json",
+    "damage_as_json",
+    "facts_as_json",
+    "print_damage",
+    "print_json",
+    "print_picture",
+    "wants_progress",
+]
 
 
 def add_color(parser: argparse.ArgumentParser) -> None:
@@ -91,6 +104,25 @@ def facts_as_json(facts: Any) -> dict[str, Any]:
         )
     found["attributes"] = facts.attrs
     return found
+
+
+def print_damage(text: str, damages: Iterable[Damage]) -> None:
+    """Print what `memdata.verify` or `memdata.rescue` found in the file `text`, a line each."""
+    from memdata.show.words import printable
+
+    for damage in damages:
+        print(f"{text}: {printable(str(damage))}")
+
+
+def damage_as_json(damage: Damage) -> dict[str, Any]:
+    """Damage for programs; its index as pairs of start and stop."""
+    index = damage.index
+    return {
+        "path": damage.path,
+        "what": damage.what,
+        "text": damage.text,
+        "index": None if index is None else [(part.start, part.stop) for part in index],
+    }
 
 
 def wants_progress(quiet: bool) -> bool:

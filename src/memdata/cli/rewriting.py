@@ -234,7 +234,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     for name, what in (
         ("shuffle", "shuffle bytes before packing"),
-        ("fletcher32", "keep checksums"),
+        ("fletcher32", "HDF5's checksums of chunks, which every program checks on reading"),
     ):
         parser.add_argument(f"--{name}", action=argparse.BooleanOptionalAction, help=what)
     parser.add_argument(
@@ -247,6 +247,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--zarr-format", type=int, choices=(2, 3), help="of a zarr store")
     parser.add_argument(
         "--consolidated", action="store_true", help="zarr: metadata in one place, too"
+    )
+    parser.add_argument(
+        "--checksum", action="store_true", help="keep checksums of all chunks, for memdata verify"
     )
     parser.add_argument("-f", "--force", action="store_true", help="replace a file that is there")
     parser.add_argument(
@@ -355,6 +358,7 @@ def write(
     job = Options(
         selections=normalised(selections), comm=comm, keep_links=True, packed=same, mover=None
     )
+    job.checksum = options.checksum
     started = time.monotonic()
     mode = "w" if options.force else "w-"
     show = wants_progress(options.quiet)

@@ -7,7 +7,10 @@ import difflib
 import errno
 import os
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from memdata.fileformats import FileFormat
 
 __all__ = ["Target", "opened", "parsed"]
 
@@ -26,6 +29,13 @@ class Target(NamedTuple):
     file: str
     path: str
     is_zarr: bool
+
+    @property
+    def file_format(self) -> type[FileFormat]:
+        """The format of the file."""
+        from memdata import fileformats
+
+        return fileformats.Zarr if self.is_zarr else fileformats.HDF5
 
 
 def _is_store(name: str) -> bool:

@@ -1,12 +1,20 @@
-"""Find damage in files: read everything, and check what the file keeps checksums of."""
+"""Find damage in files: read everything, and compare it with the checksums that files keep.
+
+Checksums are kept by ``convert --checksum`` and by saves with ``checksum=True``.
+"""
 
 from __future__ import annotations
 
 import argparse
-from typing import Any
+import dataclasses
+from typing import TYPE_CHECKING, Any
 
-from memdata.cli.output import print_json, wants_progress
-from memdata.cli.targets import Target, opened
+from memdata.cli.output import damage_as_json, print_damage, print_json, wants_progress
+from memdata.cli.targets import Target, opened, parsed
+
+if TYPE_CHECKING:
+    from memdata.formats.tree import DatasetNode, Options, Plan
+    from memdata.verifying import Verification
 
 __all__ = ["configure", "run"]
 
@@ -19,69 +27,78 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Do it."""
+    from memdata.show.words import amount
+
     found = []
     for text in options.files:
-        try:
-            with opened(text) as (item, target):
-                damage, datasets = _read_all(item, target, wants_progress(options.quiet))
-        except FileNotFoundError:
-            raise
-        except OSError as error:
-            damage, datasets = [("/", str(error))], 0
-        found.append({"file": text, "datasets": datasets, "damage": [*map(_pair, damage)]})
+        result = _verified(text, wants_progress(options.quiet))
+        found.append(result)
         if options.json or options.quiet:
             continue
-        from memdata.show.words import amount, printable
-
-        for path, reason in damage:
-            print(f"{text}: {printable(path)}: {printable(reason)}")
-        if not damage:
-            print(f"{text}: {amount(datasets, 'dataset')}, all can be read")
+        print_damage(text, result.damages)
+        read = f"{amount(result.datasets, 'dataset')}, {result.checked} compared with checksums"
+        damaged = "no damage" if result.ok else f"{amount(len(result.damages), 'place')} damaged"
+        print(f"{text}: {read}: {damaged}")
     if options.json:
-        print_json(found)
-    return int(any(one["damage"] for one in found))
+        print_json([*map(_as_json, found)])
+    return int(not all(result.ok for result in found))
 
 
-def _pair(one: tuple[str, str]) -> dict[str, str]:
-    return {"path": one[0], "reason": one[1]}
+def _as_json(result: Verification) -> dict[str, Any]:
+    return {
+        "file": result.filename,
+        "ok": result.ok,
+        "datasets": result.datasets,
+        "checked": result.checked,
+        "nbytes": result.nbytes,
+        "damages": [*map(damage_as_json, result.damages)],
+    }
 
 
-def _read_all(item: Any, target: Target, show: bool) -> tuple[list[tuple[str, str]], int]:
-    """Read every element; what cannot be read, and how many datasets there are."""
-    import numpy as np
+def _verified(text: str, show: bool) -> Verification:
+    """Verify what an argument names."""
+    from memdata import verify
 
-    from memdata.formats.tree import Options
-    from memdata.progress import Progress
+    target = parsed(text)
+    if target.path == "/":
+        found = verify(target.file, file_format=target.file_format, progress=show)
+    else:
+        found = _part_verified(text, target, show)
+    return dataclasses.replace(found, filename=text)
+
+
+def _part_verified(text: str, target: Target, show: bool) -> Verification:
+    """Verify a group with all below it, or a dataset."""
     from memdata.transfer.load import source_of_group
+    from memdata.verifying import Damage, Verification, verified
 
-    if hasattr(item, "dtype"):
-        return _read_one(item, target)
-    plan = source_of_group(item, copying=True).plan(Options(keep_links=True))
-    damage = list(plan.skipped)
-    nodes = list(plan.datasets())
-    total = sum(node.nbytes for node in nodes)
-    with Progress(f"reading {target.file}", total, show) as bar:
-        for node in nodes:
-            if node.stored is None:
-                bar.advance(node.nbytes)
-                continue
-            try:
-                rows, length = node.stored.piece_rows(), node.shape[0] if node.shape else 1
-                for start in range(0, length, rows):
-                    stop = min(start + rows, length)
-                    shape = (stop - start, *node.shape[1:]) if node.shape else ()
-                    part = np.zeros(shape, node.dtype)
-                    node.stored.read_rows(start, stop, part)
-                    bar.advance(part.nbytes)
-            except (OSError, RuntimeError, ValueError) as error:
-                damage.append((node.path, str(error)))
-    return damage, len(nodes)
-
-
-def _read_one(item: Any, target: Target) -> tuple[list[tuple[str, str]], int]:
     try:
-        for start in range(max(1, item.shape[0] if item.shape else 1)):
-            item[start : start + 1] if item.shape else item[()]
+        with opened(text) as (item, _target), opened(target.file) as (root, _target):
+            if hasattr(item, "dtype"):
+                return verified(_OneDataset(source_of_group(root), target.path), text, show)
+            found = verified(source_of_group(item), text, show)
     except (OSError, RuntimeError, ValueError) as error:
-        return [(target.path, str(error))], 1
-    return [], 1
+        return Verification(text, (Damage(target.path, "unreadable", str(error)),))
+    damages = [
+        dataclasses.replace(damage, path=target.path + damage.path.rstrip("/"))
+        for damage in found.damages
+    ]
+    return dataclasses.replace(found, damages=tuple(damages))
+
+
+class _OneDataset:
+    """A source that has one dataset of another; see `memdata.formats.tree.Source`."""
+
+    def __init__(self, source: Any, path: str) -> None:
+        self._source = source
+        self._path = path
+
+    def plan(self, options: Options) -> Plan:
+        plan: Plan = self._source.plan_dataset(self._path, options)
+        return plan
+
+    def stored(self, node: DatasetNode, index: Any, options: Options) -> Any:
+        return self._source.stored(node, index, options)
+
+    def close(self) -> None:
+        self._source.close()
