@@ -2,8 +2,9 @@
 
 A function works on the local parts where it leaves the distributed axis whole: then what NumPy
 makes of the parts is the part of what it would make of the whole. The tables below say of each
-function which axes it works along, and where the distributed axis is afterwards. Nothing
-communicates.
+function which axes it works along, and where the distributed axis is afterwards. Where that cannot
+be, a reduction is refused; other functions warn, and answer for this rank's part, as programs
+written for plain subclasses of ndarray expect. Nothing communicates.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import functools
 import inspect
 import operator
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -23,23 +25,41 @@ __all__ = ["apply", "apply_core"]
 Function = Callable[..., Any]
 
 
+class _MixedError(AxisException):
+    """Arrays that are distributed differently: their parts do not belong together."""
+
+
 def apply(function: Function, args: Any, kwargs: Any) -> Any:
     """What `function` makes of distributed arrays; behind ``__array_function__``.
+
+    A plain array, of this rank's parts, and a warning, where the function works along the
+    distributed axis, or nothing is known of it.
 
     Raises
     ------
     AxisException
-        It works along the distributed axis, or the arrays are distributed differently.
+        It reduces along the distributed axis, or the arrays are distributed differently.
     UnsupportedOperation
-        Nothing is known of the function.
+        Nothing is known of the function, and NumPy cannot do it with the parts.
     """
     rule = _RULES.get(function)
-    if rule is None:
-        raise UnsupportedOperation(
-            f"{_name(function)} does not work on distributed arrays: call it with the local_array, "
-            "or with what allgather returns"
-        )
-    return rule(function, args, kwargs)
+    try:
+        if rule is None:
+            raise UnsupportedOperation(
+                f"{_name(function)} does not know distributed arrays: use the local_array, or what "
+                "allgather returns"
+            )
+        return rule(function, args, kwargs)
+    except (AxisException, UnsupportedOperation) as error:
+        refused: Exception = error
+    if isinstance(refused, _MixedError) or (rule is _reduce and function not in _LOCAL_REDUCTIONS):
+        raise refused
+    try:
+        found = _about_parts(function, args, kwargs)
+    except Exception:  # noqa: BLE001 - whatever NumPy says of parts that do not fit
+        raise refused from None  # the parts alone make no sense
+    warnings.warn(f"{refused}; the result is that of this rank's part", stacklevel=3)
+    return found
 
 
 # ---- what the rules need ----
@@ -127,7 +147,7 @@ def _distributed(function: Function, values: Sequence[Any]) -> tuple[MPIArray, i
             raise ValueError(f"{_name(function)}: the arrays have different communicators")
         same = (one.ndim - one.axis, one.local_bounds, one.global_shape[one.axis])
         if same != (from_end, first.local_bounds, first.global_shape[first.axis]):
-            raise AxisException(
+            raise _MixedError(
                 f"{_name(function)}: the arrays are distributed differently: axis {first.axis} of "
                 f"{first.global_shape}, and axis {one.axis} of {one.global_shape}"
             )
@@ -144,10 +164,17 @@ def _elementwise(function: Function, args: Any, kwargs: Any) -> Any:
     first, from_end = _distributed(function, flat)
     for value in flat:
         shape = () if isinstance(value, MPIArray | str) or value is None else np.shape(value)
-        if len(shape) >= from_end and shape[-from_end] != 1:
+        length = shape[-from_end] if len(shape) >= from_end else 1
+        if length != 1 and length == first.local_shape[first.axis]:  # as ufuncs
+            warnings.warn(
+                f"{_name(function)}: a plain array has the length {length} of this rank's part "
+                "along the distributed axis and is taken for a part; use MPIArray.wrap",
+                stacklevel=4,
+            )
+        elif length != 1:
             raise AxisException(
-                f"{_name(function)}: a plain array has the length {shape[-from_end]} along the "
-                "distributed axis, expected 1 or a distributed array"
+                f"{_name(function)}: a plain array has the length {length} along the distributed "
+                "axis, expected 1 or a distributed array"
             )
     found = _on_parts(function, args, kwargs)
     one = found[0] if isinstance(found, list | tuple) else found
@@ -484,6 +511,11 @@ def _rules() -> dict[Function, Function]:
 
 
 _RULES = _rules()
+
+#: These are no methods, which would refuse to reduce along the distributed axis.
+_LOCAL_REDUCTIONS = frozenset(
+    {np.count_nonzero, np.linalg.norm, getattr(np, "trapezoid", np.linalg.norm)}
+)
 
 #: Functions that call methods of the array, which know what to do.
 BY_METHOD = frozenset(

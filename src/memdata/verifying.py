@@ -121,8 +121,8 @@ def verify(
 
     Raises
     ------
-    FileNotFoundError
-        There is no such file.
+    FileNotFoundError, PermissionError
+        There is no such file, or it may not be read.
 
     Notes
     -----
@@ -150,6 +150,8 @@ def verify(
     try:
         with opener_of_file(name, chosen, {})() as source:
             return verified(source, name, progress)
+    except PermissionError:
+        raise
     except (OSError, KeyError, RuntimeError, ValueError) as error:
         return Verification(name, (Damage("/", "unreadable", str(error)),))
 
