@@ -259,15 +259,47 @@ def spaces(file: Any) -> None:
 
 
 def virtual(path: Path) -> None:
-    """A virtual dataset, and one in an external file."""
+    """Virtual datasets of the same file, one of another by way of its name."""
+    with h5py.File(path, "w") as file:
+        file["a/x"] = np.arange(10)
+        file["soft"] = h5py.SoftLink("a/x")
+        for name, source in {
+            "virtual": "a/x",
+            "by a link": "/soft",
+            "of virtual": "virtual",
+        }.items():
+            layout = h5py.VirtualLayout((2, 10), "i8")
+            shape = (2, 10) if source == "virtual" else (10,)
+            place = slice(None) if source == "virtual" else 0
+            layout[place] = h5py.VirtualSource(".", source, shape)
+            file.create_virtual_dataset(name, layout, fillvalue=-1)
+
+
+WRITERS["virtual datasets"] = virtual
+
+
+def outside(path: Path) -> None:
+    """Datasets that take their elements from other files, in each way that HDF5 has."""
     with h5py.File(path.with_name("part.h5"), "w") as file:
         file["x"] = np.arange(10)
-    layout = h5py.VirtualLayout((2, 10), "i8")
-    layout[0] = h5py.VirtualSource(path.with_name("part.h5"), "x", (10,))
     with h5py.File(path, "w") as file:
-        file.create_virtual_dataset("virtual", layout, fillvalue=-1)
-        outside = [(str(path.with_name("outside.bin")), 0, h5py.h5f.UNLIMITED)]
-        file.create_dataset("external", data=np.arange(6.0), external=outside)
-
-
-WRITERS["virtual and external storage"] = virtual
+        file["inside"] = np.arange(10)
+        where = [(str(path.with_name("outside.bin")), 0, h5py.h5f.UNLIMITED)]
+        file.create_dataset("external", data=np.arange(10), external=where)
+        file["far"] = h5py.ExternalLink("part.h5", "/")
+        file["way"] = h5py.SoftLink("/far/x")
+        sources = {
+            "virtual": ("part.h5", "x"),
+            "absolute": (path.with_name("part.h5"), "x"),
+            "of external": (".", "external"),
+            "of virtual": (".", "virtual"),
+            "through a link": (".", "far/x"),
+            "through two links": (".", "way"),
+        }
+        for name, (other, inside) in sources.items():
+            layout = h5py.VirtualLayout((2, 10), "i8")
+            layout[0] = h5py.VirtualSource(".", "inside", (10,))
+            shape = (2, 10) if inside == "virtual" else (10,)
+            part = h5py.VirtualSource(other, inside, shape)
+            layout[1] = part[1] if inside == "virtual" else part
+            file.create_virtual_dataset(name, layout, fillvalue=-1)

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memdata import MemDiskGroup, MemGroup, deep_group_copy
-from odd_files import WRITERS
+from odd_files import WRITERS, outside
 
 UNKNOWN = 399  # a filter that nobody has
 
@@ -211,6 +211,87 @@ def test_external_links_are_followed_where_asked(load, tmp_path):
         load(tmp_path / "x.h5")["near"]
     loaded = load(tmp_path / "x.h5", follow_external=True)
     assert loaded["near"][:].tolist() == [0, 1, 2, 3, 4]
+
+
+#: What `odd_files.outside` writes that has elements in other files.
+OUTSIDE = {
+    *("external", "virtual", "absolute"),
+    *("of external", "of virtual", "through a link", "through two links"),
+}
+
+
+def test_elements_in_other_files_are_read_where_asked(load, tmp_path):
+    outside(tmp_path / "x.h5")
+    with pytest.warns(UserWarning, match="other files") as caught:
+        loaded = load(tmp_path / "x.h5")
+    assert len(caught) == 1
+    assert set(loaded) == {"inside", "far", "way"}
+    for name in OUTSIDE:
+        assert f"/{name}: " in str(caught[0].message)
+    with pytest.raises(OSError, match=r"/through two links: .*part.h5"):
+        load(tmp_path / "x.h5", strict=True)
+    loaded = load(tmp_path / "x.h5", follow_external=True)
+    with h5py.File(tmp_path / "x.h5") as file:
+        for name in OUTSIDE:
+            assert loaded[name][:].tolist() == file[name][:].tolist(), name
+
+
+def test_elements_in_other_files_are_not_copied(tmp_path):
+    outside(tmp_path / "x.h5")
+    with h5py.File(tmp_path / "x.h5") as file, h5py.File(tmp_path / "y.h5", "w") as target:
+        with pytest.warns(UserWarning, match="other files"):
+            deep_group_copy(file, target)
+        assert not OUTSIDE & set(target)
+        with pytest.warns(UserWarning, match="other files"):
+            MemDiskGroup(file).save(tmp_path / "z.h5")
+    with h5py.File(tmp_path / "z.h5") as saved:
+        assert not OUTSIDE & set(saved)
+
+
+def test_a_virtual_dataset_may_name_its_own_file(load, tmp_path):
+    for name in ("x.h5", tmp_path / "x.h5", "./x.h5"):
+        with h5py.File(tmp_path / "x.h5", "w") as file:
+            file["x"] = np.arange(5)
+        plist = h5p.create(h5p.DATASET_CREATE)
+        space = h5s.create_simple((5,))
+        plist.set_virtual(space, str(name).encode(), b"/x", space)
+        with h5py.File(tmp_path / "x.h5", "r+") as file:
+            h5d.create(file.id, b"virtual", h5t.NATIVE_INT64, space, plist)
+        assert load(tmp_path / "x.h5", strict=True)["virtual"][:].tolist() == [0, 1, 2, 3, 4]
+
+
+def test_virtual_datasets_of_each_other_end(load, tmp_path):
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        for name, other in (("a", "b"), ("b", "a"), ("self", "self")):
+            layout = h5py.VirtualLayout((3,), "i8")
+            layout[:] = h5py.VirtualSource(".", other, (3,))
+            file.create_virtual_dataset(name, layout, fillvalue=-1)
+        file["round"] = h5py.SoftLink("round")
+        layout = h5py.VirtualLayout((3,), "i8")
+        layout[:] = h5py.VirtualSource(".", "round", (3,))
+        file.create_virtual_dataset("c", layout, fillvalue=-1)
+    for asked in (False, True):
+        with pytest.warns(UserWarning, match="each other as sources") as caught:
+            loaded = load(tmp_path / "x.h5", follow_external=asked)
+        assert set(loaded) == {"round"}
+        for name in ("a", "b", "self", "c"):
+            assert f"/{name}: " in str(caught[0].message)
+
+
+def test_sources_that_a_pattern_names_are_read_where_asked(load, tmp_path):
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["part-0"] = np.arange(3)
+        file["part-1"] = np.arange(3)
+        space = h5s.create_simple((0,), (h5s.UNLIMITED,))
+        space.select_hyperslab((0,), (h5s.UNLIMITED,), (3,), (3,))
+        plist = h5p.create(h5p.DATASET_CREATE)
+        plist.set_virtual(space, b".", b"/part-%b", h5s.create_simple((3,)))
+        space.select_all()
+        h5d.create(file.id, b"virtual", h5t.NATIVE_INT64, space, plist)
+    with pytest.warns(UserWarning, match="/virtual: .*pattern"):
+        assert "virtual" not in load(tmp_path / "x.h5")
+    loaded = load(tmp_path / "x.h5", follow_external=True)
+    assert loaded["virtual"][:].tolist() == [0, 1, 2, 0, 1, 2]
 
 
 # ---- damage -------------------------------------------------------------------------------------

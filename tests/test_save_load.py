@@ -213,7 +213,7 @@ class TestLoad:
                 data=np.arange(5.0),
                 external=[(str(tmp_path / "raw"), 0, h5py.h5f.UNLIMITED)],
             )
-        loaded = load(tmp_path / "x.h5")
+        loaded = load(tmp_path / "x.h5", follow_external=True)
         assert_same_array(loaded["virtual"][:], np.stack([np.arange(10)] * 2))
         assert_same_array(loaded["external"][:], np.arange(5.0))
 

@@ -741,8 +741,9 @@ class MemGroup(_BaseGroup):
             ``MEMDATA_MOVER``; "mpio" is parallel HDF5, for which h5py must have been built);
             `strict` (True: what h5py cannot read is an error; otherwise it is left out, and a
             warning lists it); `max_bytes` (the most that may be allocated); `follow_external`
-            (True: load what external links lead to; otherwise they stay links); all else goes to
-            the opener of the file.
+            (True: load what external links lead to; otherwise they stay links; and read external
+            storage and virtual datasets of other files, which are left out otherwise); all else
+            goes to the opener of the file.
 
         Returns
         -------

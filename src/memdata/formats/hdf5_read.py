@@ -18,6 +18,7 @@ from memdata import checksums
 from memdata.formats.hdf5_attributes import read_attributes
 from memdata.formats.hdf5_creation import CreationReader, maximal_shape
 from memdata.formats.hdf5_filters import Pipeline, require_filter
+from memdata.formats.hdf5_outside import reason_not_to_read
 from memdata.formats.hdf5_pointed import pointed_bytes
 from memdata.formats.hdf5_stored import StoredHDF5
 from memdata.formats.hdf5_types import KnownType, known_type, tagged_type
@@ -419,6 +420,10 @@ class _Walk:
             shape = None
         elif kind == h5s.SIMPLE:
             shape = space.get_simple_extent_dims()
+        if filters.chunks is None and shape is not None:
+            reason = reason_not_to_read(target, plist, self.options.follow_external)
+            if reason is not None:
+                raise _Unreadable(reason)
         if filters.chunks is not None:
             readable = self._check_chunked(path, filters, pipeline, known)
             maximum = maximal_shape(space, shape)

@@ -101,7 +101,9 @@ def load_file(
         take while it is read; checked before anything is allocated. What variable-length elements
         point to is not counted.
     follow_external : bool
-        Load what external links lead to; otherwise they stay links.
+        Load what external links lead to; otherwise they stay links. Read datasets with external
+        storage and virtual ones of other files; otherwise they are left out, as what cannot be
+        read.
     **open_kw
         Given to the opener of the format.
 
