@@ -242,8 +242,28 @@ def _reduce(function: Function, args: Any, kwargs: Any) -> Any:
     _refuse(function, array, axes)
     keeps = given.get("keepdims") is True or given.get("keepdims") == 1
     lost = 0 if keeps else sum(one < array.axis for one in axes)
+    axis = np.ndim(given.get("q", 0)) + array.axis - lost
+    return _like(array, _reduced(function, args, kwargs, array, axis), axis)
+
+
+def _reduced(function: Function, args: Any, kwargs: Any, array: MPIArray, axis: int) -> Any:
+    """What a reduction makes of the parts; some of NumPy's fail where a part has no rows."""
+    if array.local_array.size or array.local_shape[array.axis]:
+        return _on_parts(function, args, kwargs)
+    args = [_with_one_row(value) for value in args]
+    kwargs = {name: _with_one_row(value) for name, value in kwargs.items()}
     found = _on_parts(function, args, kwargs)
-    return _like(array, found, np.ndim(given.get("q", 0)) + array.axis - lost)
+    if isinstance(found, tuple):
+        return tuple(np.take(one, [], axis) for one in found)
+    return np.take(found, [], axis)
+
+
+def _with_one_row(value: Any) -> Any:
+    if not isinstance(value, MPIArray):
+        return value
+    shape = list(value.local_shape)
+    shape[value.axis] = 1
+    return np.ones(shape, value.dtype)
 
 
 def _take(function: Function, args: Any, kwargs: Any) -> Any:

@@ -176,7 +176,8 @@ def test_saving_copies_a_piece_at_a_time_and_each_byte_once(comm, tmp_path, monk
     assert (total if comm is None else comm.allreduce(total)) == whole.nbytes
     assert max(moved, default=0) <= 1 << 16
     if comm is not None and comm.size > 1:
-        assert peak < whole.nbytes // comm.size // 2
+        part = whole.nbytes // comm.size
+        assert peak < part // 2 + (1 << 18)  # what a save takes however little it moves
 
 
 def test_unicode_needs_the_conversion(comm, tmp_path):
