@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memdata import MemDiskGroup, MemGroup, deep_group_copy
+from memdata.mpiarray import MPIArray
 from odd_files import WRITERS, outside
 
 UNKNOWN = 399  # a filter that nobody has
@@ -234,6 +235,15 @@ def test_elements_in_other_files_are_read_where_asked(load, tmp_path):
     with h5py.File(tmp_path / "x.h5") as file:
         for name in OUTSIDE:
             assert loaded[name][:].tolist() == file[name][:].tolist(), name
+
+
+def test_one_array_with_elements_in_other_files(tmp_path):
+    outside(tmp_path / "x.h5")
+    for read in (MPIArray.from_hdf5, MPIArray.from_file):
+        with pytest.raises(OSError, match=r"/external: .*outside.bin.*follow_external=True"):
+            read(tmp_path / "x.h5", "external")
+        array = read(tmp_path / "x.h5", "external", follow_external=True)
+        assert array.local_array.tolist() == list(range(10))
 
 
 def test_elements_in_other_files_are_not_copied(tmp_path):

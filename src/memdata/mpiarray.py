@@ -465,10 +465,18 @@ class MPIArray(_cmemdata._MPIArray[_Shape_co, _DType_co]):
         sel: Any = None,
         *,
         mover: str | None = None,
+        follow_external: bool = False,
     ) -> Self:
         """Read a dataset of an HDF5 file distributed; see `from_file`."""
         return cls.from_file(
-            f, dataset, comm=comm, axis=axis, sel=sel, file_format=HDF5, mover=mover
+            f,
+            dataset,
+            comm=comm,
+            axis=axis,
+            sel=sel,
+            file_format=HDF5,
+            mover=mover,
+            follow_external=follow_external,
         )
 
     @classmethod
@@ -482,6 +490,7 @@ class MPIArray(_cmemdata._MPIArray[_Shape_co, _DType_co]):
         file_format: type[FileFormat] | None = HDF5,
         *,
         mover: str | None = None,
+        follow_external: bool = False,
     ) -> Self:
         """Read a dataset of a file distributed. Collective.
 
@@ -501,6 +510,8 @@ class MPIArray(_cmemdata._MPIArray[_Shape_co, _DType_co]):
             HDF5 or Zarr; None guesses from the name.
         mover : {"direct", "mpio"} or None
             How the ranks move their parts, as in `MemGroup.from_file`.
+        follow_external : bool
+            Read external storage, and virtual datasets of other files; an `OSError` otherwise.
 
         Returns
         -------
@@ -516,6 +527,7 @@ class MPIArray(_cmemdata._MPIArray[_Shape_co, _DType_co]):
             sel=sel,
             file_format=file_format,
             mover=mover,
+            follow_external=follow_external,
         )
         return array
 

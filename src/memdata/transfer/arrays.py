@@ -35,6 +35,7 @@ def load_array(
     sel: Any = None,
     file_format: type[fileformats.FileFormat] | None = None,
     mover: str | None = None,
+    follow_external: bool = False,
 ) -> Any:
     """Load one dataset as a distributed array. Collective.
 
@@ -54,6 +55,8 @@ def load_array(
         None guesses from the name.
     mover : {"direct", "mpio"} or None
         As for `memdata.transfer.save_file`; for a file, not an open group.
+    follow_external : bool
+        As for `memdata.transfer.load_file`.
 
     Returns
     -------
@@ -67,6 +70,8 @@ def load_array(
         It has no such axis, or `sel` takes it away.
     ValueError
         `sel` does not fit; the mover is unknown, or not for this.
+    OSError
+        It cannot be read, or has its elements in other files, and `follow_external` is not said.
     """
     from memdata import mpitools
     from memdata.mpiarray import AxisException, MPIArray
@@ -84,7 +89,10 @@ def load_array(
         hdf5 = chosen is not fileformats.Zarr
         opener = opener_of_file(name, chosen, {})
     options = Options(
-        selections=normalised({path: sel}), convert_attribute_strings=False, mover=mover
+        selections=normalised({path: sel}),
+        convert_attribute_strings=False,
+        mover=mover,
+        follow_external=follow_external,
     )
     hints = {path: {"distributed": True, "axis": axis}}
     storage = _cmemdata._Storage()
