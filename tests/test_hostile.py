@@ -665,7 +665,7 @@ class TestWalking:
             except (TypeError, KeyError, ValueError):
                 pass
 
-    def test_a_tree_that_holds_itself(self):
+    def test_a_tree_that_holds_itself(self, tmp_path):
         """A node below itself, made by hand: an error, not an endless walk or a crash."""
         run_python(
             """
@@ -687,7 +687,8 @@ class TestWalking:
             import gc
             del tree, root
             gc.collect()
-            """
+            """,
+            cwd=tmp_path,
         )
 
 

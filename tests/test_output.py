@@ -142,3 +142,11 @@ def test_what_is_written_from_the_stand_in_is_only_noted(descriptor):
 def test_no_seek_to_before_the_start(descriptor, bad):
     with pytest.raises(ValueError, match="start"):
         _Output(descriptor).seek(*bad)
+
+
+def test_what_is_read_behind_the_end_is_zeros(descriptor):
+    """HDF5 uses a buffer as a whole, whatever was read of it; old memory in it made HDF5 crash."""
+    os.write(descriptor, b"abc")
+    buffer = bytearray(b"\xff" * 8)
+    assert _Output(descriptor).readinto(buffer) == 3
+    assert buffer == b"abc" + bytes(5)

@@ -115,7 +115,8 @@ output_tell(PyObject *self, PyObject *Py_UNUSED(ignored))
 PyDoc_STRVAR(readinto_doc,
 "readinto($self, buffer, /)\n--\n\n"
 "Read until the buffer is full, or the file ends; returns how many bytes.\n\n"
-"Unlike errors of writing, those of reading are raised at once.");
+"What lies behind the end of the file is zeros. Unlike errors of writing, those of reading are "
+"raised at once.");
 
 static PyObject *
 output_readinto(PyObject *object, PyObject *target)
@@ -142,6 +143,9 @@ output_readinto(PyObject *object, PyObject *target)
         }
         done += (size_t)count;
     }
+    /* What was not written, because a write before it failed, HDF5 reads back all the same, and looks
+       at whatever the buffer holds. Zeros are no structure of a file: an error instead of a crash. */
+    memset((char *)buffer.buf + done, 0, (size_t)buffer.len - done);
     Py_END_ALLOW_THREADS
     PyBuffer_Release(&buffer);
     if (error != 0) {

@@ -60,9 +60,9 @@ def bitshuffle_options(compression_opts: Any) -> tuple[int, ...]:
     """
     try:
         blocksize, compressor, *level = compression_opts
-        if len(level) > 1:
-            raise ValueError(level)
         code = _BITSHUFFLE_CODES.get(compressor, compressor)
+        if len(level) > 1 or (level and code != _H5_COMPRESS_ZSTD):
+            raise ValueError(level)
         return int(blocksize or 0), int(code), *map(int, level)
     except (TypeError, ValueError):
         raise ValueError(

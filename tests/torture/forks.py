@@ -79,6 +79,9 @@ def main():
     warnings.simplefilter("ignore", DeprecationWarning)  # CPython's, of forking with threads
     os.environ["MEMDATA_THREADS"] = "4"
     tree = make_tree()
+    # All is imported before the first fork: CPython leaves a module that another thread was just
+    # importing locked in the child, for ever.
+    use(copy.deepcopy(tree), folder / "child.h5")
     tree.to_hdf5(folder / "source.h5")
     stop = threading.Event()
     wrong = []
