@@ -743,6 +743,7 @@ class TestProgram:
         with h5py.File("many.h5", "w") as file:
             for number in range(3000):
                 file.create_group(f"a_rather_long_name_of_a_group_{number}")
-        code = f"{shlex.quote(sys.executable)} -m memdata ls -l many.h5 | head -1; exit ${{PIPESTATUS[0]}}"
+        command = f"{shlex.quote(sys.executable)} -m memdata ls -l many.h5"
+        code = f"{command} | head -1; exit ${{PIPESTATUS[0]}}"
         made = subprocess.run(["bash", "-c", code], capture_output=True, text=True)
         assert (made.returncode, made.stderr) == (0, "")
