@@ -768,9 +768,10 @@ class TestHowArraysAreMade:
         group = MemGroup()
         group.create_dataset("x", shape=(3,), dtype="f8", fillvalue=value)
         group.to_file(tmp_path / "x.zarr", zarr_format=zarr_format)
-        assert dict(open_plain(tmp_path / "x.zarr")["x"].attrs) == {}
+        if MAJOR >= 3 or value != 0:  # zarr-python 2 takes any zero for 0
+            assert dict(open_plain(tmp_path / "x.zarr")["x"].attrs) == {}
         back = MemGroup.from_file(tmp_path / "x.zarr")["x"].fillvalue
-        assert back.tobytes() == np.float64(value).tobytes()
+        assert np.float64(back).tobytes() == np.float64(value).tobytes()
 
     def test_fill_values_that_zarr_has_not_are_kept(self, tmp_path, zarr_format):
         group = MemGroup()

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from memdata.formats import zarr_library
 from memdata.formats.tree import NO_FILTERS, Filters
 from memdata.formats.zarr_codecs import codecs_of, filters_of, in_format
 from memdata.formats.zarr_library import Layout
@@ -190,7 +191,9 @@ def with_fill_value(
     if "fillvalue" not in creation or dtype.kind not in "biufc":
         return layout, False
     fill = dtype.type(creation["fillvalue"])
-    return layout._replace(fill_value=fill, null_fill=False), True
+    signed = fill == 0 and any(fill.tobytes())  # zarr-python 2 takes any zero for 0
+    held = not signed or zarr_library.major() >= 3
+    return layout._replace(fill_value=fill, null_fill=False), held
 
 
 def _without_serializer(layout: Layout) -> Layout:
