@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from memdata.formats.tree import run_shape
 from memdata.threads import in_order, thread_count
 
 if TYPE_CHECKING:
@@ -76,12 +77,7 @@ def block_shape(shape: Shape, itemsize: int, chunks: Shape | None) -> Shape:
         chunks = (*chunks, *shape[len(chunks) :])  # elements that are arrays stay whole
         block = [max(1, min(a, b)) for a, b in zip(chunks, shape, strict=True)]
     else:
-        block, size = [1] * len(shape), max(1, itemsize)
-        for axis in range(len(shape) - 1, -1, -1):
-            block[axis] = max(1, min(shape[axis], _BLOCK_BYTES // size))
-            if block[axis] < shape[axis]:
-                break
-            size *= max(1, shape[axis])
+        block = list(run_shape(shape, itemsize, _BLOCK_BYTES))
     for axis in range(len(shape) - 1, -1, -1):  # several together, until there are few enough
         count = math.prod(-(-a // b) for a, b in zip(shape, block, strict=True))
         if count <= _MOST_BLOCKS:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from memdata import fileformats
-from memdata.checksums import block_shape, blocks_of, read_block
+from memdata.checksums import NAMES, block_shape, blocks_of, read_block
+from memdata.formats.tree import run_shape
 from memdata.verifying import Damage, left_out, lines_of, options_for_damaged, verified
 
 if TYPE_CHECKING:
@@ -201,8 +202,6 @@ class _Tolerant:
             if node.stored is not None:
                 node.stored = _TolerantStored(self._source, node, options, self._end, self.lost)
         self.skipped, plan.skipped = plan.skipped, []
-        from memdata.checksums import NAMES
-
         for node in plan.datasets():  # the new file's elements are others, or may be
             node.attrs = {key: value for key, value in node.attrs.items() if key not in NAMES}
         return plan
@@ -259,7 +258,7 @@ class _TolerantStored:
         chunks = self._node.filters.chunks
         step = chunks
         if chunks is None:
-            step = _pieces(self._whole, self.dtype.itemsize)
+            step = run_shape(self._whole, self.dtype.itemsize, _PIECE)
         shape = block_shape((stop - start, *self._whole[1:]), self.dtype.itemsize, step)
         for block in blocks_of(out.shape, shape):
             rows = slice(block[0].start + start, block[0].stop + start)
@@ -297,17 +296,6 @@ def _joined(last: Damage, new: Damage) -> Damage | None:
     index = list(new.index)
     index[apart[0]] = slice(last.index[apart[0]].start, new.index[apart[0]].stop)
     return Damage(new.path, new.what, new.text, tuple(index))
-
-
-def _pieces(shape: Shape, itemsize: int) -> Shape:
-    """Small pieces of a dataset without chunks."""
-    piece, size = [1] * len(shape), max(1, itemsize)
-    for axis in range(len(shape) - 1, -1, -1):
-        piece[axis] = max(1, min(shape[axis], _PIECE // size))
-        if piece[axis] < shape[axis]:
-            break
-        size *= shape[axis]
-    return tuple(piece)
 
 
 def _fill_of(node: DatasetNode) -> Any:

@@ -20,6 +20,7 @@ from h5py import h5d, h5s, h5t
 from memdata.formats.hdf5_chunks import BATCH, SMALLEST
 from memdata.formats.hdf5_codecs import BadChunkError, Pipeline, pipeline_of
 from memdata.formats.regions import Region, Tile, tiles
+from memdata.formats.tree import run_shape
 from memdata.threads import in_order, thread_count
 
 __all__ = ["ChunkedTiles", "PlainTiles"]
@@ -344,9 +345,9 @@ class PlainTiles(_Tiles):
     def __init__(
         self, shape: Shape, dtype: np.dtype[Any], descriptor: int, offset: int, region: Region
     ) -> None:
-        tile = _run_of(shape, dtype.itemsize, _SPARSE)
+        tile = run_shape(shape, dtype.itemsize, _SPARSE)
         if _touched(region, tile, shape) > 0.25:
-            tile = _run_of(shape, dtype.itemsize, _DENSE)
+            tile = run_shape(shape, dtype.itemsize, _DENSE)
         super().__init__(shape, tile, dtype, 1)
         self._descriptor = descriptor
         self._offset = offset
@@ -390,18 +391,6 @@ class PlainTiles(_Tiles):
 
 def _strides(shape: Shape, itemsize: int) -> Shape:
     return tuple(math.prod(shape[axis + 1 :]) * itemsize for axis in range(len(shape)))
-
-
-def _run_of(shape: Shape, itemsize: int, nbytes: int) -> Shape:
-    """Lengths of a piece of about so many bytes that lies in one run."""
-    tile = [1] * len(shape)
-    for axis in range(len(shape) - 1, -1, -1):
-        fitting = max(1, nbytes // max(itemsize, 1))
-        tile[axis] = max(1, min(shape[axis], fitting))
-        if tile[axis] < shape[axis]:
-            break
-        itemsize *= max(1, shape[axis])
-    return tuple(tile)
 
 
 def _touched(region: Region, tile: Shape, shape: Shape) -> float:

@@ -308,6 +308,18 @@ def rows_together(shape: Shape, row: int, chunks: Shape | None, limit: int = 16 
     return max(rows * threads // step, -(-2 * threads // across), 1) * step
 
 
+def run_shape(shape: Shape, itemsize: int, nbytes: int) -> Shape:
+    """Lengths of a piece of about so many bytes that lies in one run."""
+    tile = [1] * len(shape)
+    for axis in range(len(shape) - 1, -1, -1):
+        fitting = max(1, nbytes // max(itemsize, 1))
+        tile[axis] = max(1, min(shape[axis], fitting))
+        if tile[axis] < shape[axis]:
+            break
+        itemsize *= max(1, shape[axis])
+    return tuple(tile)
+
+
 class Options:
     """What the caller asked for.
 
