@@ -1,15 +1,13 @@
 """A program killed while it saves, or the power going: the old file or the new one, whole."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 
 import test_ranks
 from torture import shim
 from torture.scale import FULL, figure, rounds
-from torture.shim import HERE
+from torture.scripts import found_by
 from torture.trees import KINDS
 
 
@@ -18,19 +16,6 @@ def kind(request):
     if request.param != "hdf5":
         pytest.importorskip("zarr")
     return request.param
-
-
-def found_by(script, *arguments):
-    """What a script of this folder prints."""
-    result = subprocess.run(
-        [sys.executable, HERE / script, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=7000,
-        check=False,
-    )
-    assert result.returncode == 0, result.stderr
-    return json.loads(result.stdout)
 
 
 @pytest.mark.timeout(7200)

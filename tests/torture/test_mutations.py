@@ -1,27 +1,11 @@
 """Damaged files and attributes: data, or an error that names the file; nothing else."""
 
-import json
 import signal
-import subprocess
-import sys
 
 import pytest
 
 from torture.scale import figure, rounds
-from torture.shim import HERE
-
-
-def found_by(script, *arguments):
-    """What a script of this folder prints."""
-    result = subprocess.run(
-        [sys.executable, HERE / script, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=7000,
-        check=False,
-    )
-    assert result.returncode == 0, result.stderr
-    return json.loads(result.stdout)
+from torture.scripts import found_by
 
 
 @pytest.mark.timeout(7200)

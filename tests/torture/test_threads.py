@@ -1,31 +1,15 @@
 """Many threads on one tree, and programs that fork while threads read."""
 
-import json
-import subprocess
-import sys
-
 import pytest
 
 from torture.scale import figure, rounds
-from torture.shim import HERE
-
-
-def run(script, *arguments, timeout):
-    result = subprocess.run(
-        [sys.executable, "-X", "faulthandler", HERE / script, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
-    )
-    assert result.returncode == 0, result.stdout + result.stderr
-    return json.loads(result.stdout)
+from torture.scripts import found_by
 
 
 @pytest.mark.timeout(3600)
 def test_16_threads_on_one_tree():
     number = rounds(short=1500, full=100_000)
-    found = run("many_threads.py", 16, number, timeout=3500)
+    found = found_by("many_threads.py", 16, number, timeout=3500)
     figure("operations of 16 threads on one tree", str(found["operations"]))
     assert found["operations"] == 16 * number
     assert found["wrong"] == []
@@ -34,7 +18,7 @@ def test_16_threads_on_one_tree():
 @pytest.mark.timeout(3600)
 def test_forks_while_threads_read(tmp_path):
     number = rounds(short=25, full=500)
-    found = run("forks.py", tmp_path, number, timeout=3500)
+    found = found_by("forks.py", tmp_path, number, timeout=3500)
     figure("forks while threads read", str(found["forks"]))
     assert found["forks"] == number
     assert found["wrong"] == []
