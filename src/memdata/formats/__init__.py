@@ -9,7 +9,7 @@
     HDF5 through h5py
 ``hdf5_chunks``, ``hdf5_codecs``, ``hdf5_tiles``
     its chunks past it: packing, filters, reading
-``zarr_library``, ``zarr_read``, ``zarr_write``, ``zarr_codecs``, ``zarr_types``,
+``zarr_library``, ``zarr_folder``, ``zarr_read``, ``zarr_write``, ``zarr_codecs``, ``zarr_types``,
 ``zarr_attributes``, ``zarr_links``
     zarr stores; the first is all that knows whether zarr-python 2 or 3 is there
 ``tagged``

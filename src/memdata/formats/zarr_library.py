@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from memdata.fileformats import Zarr
+from memdata.formats.zarr_folder import folder_store, settle
 
 __all__ = [
     "Layout",
@@ -108,6 +109,7 @@ def open_group(
     zarr_format: Any = None,
     as_zip: bool | None = None,
     attributes: dict[str, Any] | None = None,
+    temporary: bool = False,
     **kwargs: Any,
 ) -> Any:
     """Open a group; `close` closes it.
@@ -124,6 +126,9 @@ def open_group(
         Whether a path is that of a zip file. None: if it ends in ``.zip`` or is a file.
     attributes : dict, optional
         Of a new group.
+    temporary : bool
+        A path is that of a folder that is removed when a write fails: after that, and after
+        `close`, zarr writes nothing more to it.
     **kwargs
         Given to ``zarr.open_group``.
     """
@@ -142,19 +147,20 @@ def open_group(
         if as_zip:
             module = Zarr.module if major() < 3 else Zarr.module.storage
             store = made = module.ZipStore(store, mode="a" if mode == "r+" else mode)
+        elif temporary and major() >= 3:
+            store = made = folder_store(store)
     if attributes and major() >= 3:
         kwargs["attributes"] = attributes
     try:
         with quiet():
             # A zip file is new when it was opened with "w"; zarr would try to empty it.
-            mode = "a" if made is not None and mode == "w" else mode
+            mode = "a" if as_zip and mode == "w" else mode
             group = Zarr.module.open_group(store, mode=mode, **kwargs)
             if attributes and major() < 3:
                 group.attrs.put(attributes)
             return group
     except BaseException:
-        if made is not None:
-            _close_store(made)
+        _close_store(made)
         raise
 
 
@@ -164,6 +170,7 @@ def close(group: Any) -> None:
 
 
 def _close_store(store: Any) -> None:
+    settle(store)
     finish = getattr(store, "close", None)
     if finish is None or not getattr(store, "_is_open", True):
         return
@@ -174,8 +181,10 @@ def _close_store(store: Any) -> None:
 def store_folder(group: Any) -> str | None:
     """The folder that holds a group's store; None where it is none."""
     store = group.store
-    if type(store).__name__ == "LocalStore":
-        return str(store.root)
+    if major() >= 3:
+        from zarr.storage import LocalStore
+
+        return str(store.root) if isinstance(store, LocalStore) else None
     if type(store).__name__ in {"DirectoryStore", "NestedDirectoryStore"}:
         return str(store.path)
     return None
@@ -240,8 +249,9 @@ def make_group(parent: Any, name: str, attrs: dict[str, Any]) -> Any:
 
 
 def reopened(folder: str, path: str) -> Any:
-    """The array at a path of a store that another process has made."""
-    return open_group(folder, "r+", as_zip=False, use_consolidated=False)[path.strip("/")]
+    """The array at a path of a store that another process is making."""
+    group = open_group(folder, "r+", as_zip=False, use_consolidated=False, temporary=True)
+    return group[path.strip("/")]
 
 
 def consolidate(group: Any) -> None:
@@ -498,7 +508,11 @@ def write(array: Any, index: tuple[slice, ...], part: Array) -> None:
     """Write a part of an array."""
     if major() >= 3 and _equal_without_being_same(array):
         array = array.with_config({"write_empty_chunks": True})
-    array[index] = part
+    try:
+        array[index] = part
+    except BaseException:
+        settle(array.store)
+        raise
 
 
 def _equal_without_being_same(array: Any) -> bool:

@@ -72,7 +72,7 @@ class _Store:
         from memdata.formats import zarr_library
 
         if mode != "r":
-            open_kw["zarr_format"] = self.zarr_format
+            open_kw |= {"zarr_format": self.zarr_format, "temporary": True}
         try:
             return zarr_library.open_group(
                 path, mode, as_zip=self.as_zip, use_consolidated=False, **open_kw
