@@ -149,7 +149,7 @@ module_exec(PyObject *module)
         ro_dict_init(module, state) < 0 || mpiarray_init(module, state) < 0 ||
         global_slice_init(module, state) < 0 || distributed_init(module, state) < 0 ||
         output_init(module, state) < 0 || copytree_init(module) < 0 || filters_init(module) < 0 ||
-        bitshuffled_init(module) < 0 || moving_init(module) < 0) {
+        bitshuffled_init(module) < 0 || moving_init(module) < 0 || recycling_init(module) < 0) {
         return -1;
     }
     return 0;

@@ -6,4 +6,7 @@
 
 int moving_init(PyObject *module);
 
+/* Memory that is kept for the next arrays. */
+int recycling_init(PyObject *module);
+
 #endif

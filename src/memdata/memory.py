@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+from memdata._cmemdata import recycled_bytes
+
 __all__ = ["Room", "group_room", "machine_room", "process_room"]
 
 #: Bytes; infinite where the system does not say.
@@ -32,7 +34,10 @@ def machine_room() -> Room:
 
 
 def process_room() -> Room:
-    """What this process may still take, by its resource limits."""
+    """What this process may still take, by its resource limits.
+
+    Memory that is kept for the next arrays is theirs to take.
+    """
     try:
         import resource
     except ImportError:  # Windows
@@ -47,7 +52,7 @@ def process_room() -> Room:
     for limit, name in ((resource.RLIMIT_AS, "VmSize"), (resource.RLIMIT_DATA, "VmData")):
         soft, _hard = resource.getrlimit(limit)
         if soft != resource.RLIM_INFINITY:
-            room = min(room, max(0, soft - used[name]))
+            room = min(room, max(0, soft - used[name] + recycled_bytes()))
     return room
 
 

@@ -360,10 +360,13 @@ def _packing(node: DatasetNode) -> dict[str, Any]:
 
 
 def _new_array(node: DatasetNode) -> Array:
-    make = np.zeros if node.dtype.hasobject else np.empty
     shape = node.shape or ()
-    shape = shape if node.part is None else node.part.shape(shape)
     try:
+        if node.part is not None:
+            shape = node.part.shape(shape)
+        if node.dtype.hasobject:
+            return np.zeros(shape, node.dtype)
+        make = np.empty if node.part is None else _cmemdata.empty_recycled
         return make(shape, node.dtype)
     except (MemoryError, ValueError):  # a ValueError above 2**63 bytes
         raise MemoryError(

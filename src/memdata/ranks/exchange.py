@@ -17,6 +17,7 @@ from typing import Any, cast
 import numpy as np
 
 from memdata import memory
+from memdata._cmemdata import empty_recycled
 from memdata.interrupt import deferred
 from memdata.ranks import calls, moving, private
 from memdata.ranks.blocks import as_block, pieces, raw
@@ -286,7 +287,7 @@ def _allocate(
             scratch = moving.needed_bytes(budget) if size > 1 else 0
             _check_memory(needed + scratch, comm, local_shape, dtype, what)
         try:
-            result = np.empty(local_shape, dtype)
+            result = empty_recycled(local_shape, dtype)
         except (MemoryError, ValueError) as failure:
             raise MemoryError(
                 f"no memory for the result: shape {local_shape}, {dtype}, {needed} bytes"
