@@ -22,12 +22,13 @@ extensions = [
     "sphinx_design",
     "sphinx_copybutton",
     "code_links",
+    "known_names",
     "speeds",
 ]
 source_suffix = {".rst": "restructuredtext", ".md": "markdown"}
 exclude_patterns = ["_build", "**.ipynb_checkpoints"]
 templates_path = ["_templates"]
-nitpicky = False  # see default_role
+nitpicky = True
 keep_warnings = True
 
 # ---- pages ----
@@ -50,6 +51,14 @@ autoclass_content = "class"
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
 numpydoc_xref_param_type = False
+# All but these: examples and "See Also" for everything, sections of what a line says, types of
+# several parameters at once.
+numpydoc_validation_checks = {
+    "all", "ES01", "EX01", "GL02", "GL08", "PR01", "PR04", "PR08",
+    "RT01", "SA01", "SA02", "SA03", "SS01", "SS05", "SS06", "YD01",
+}  # fmt: skip
+# Attributes that are modules; functions that hypothesis makes, of which numpydoc wants the source.
+numpydoc_validation_exclude = {r"\.module$", r"\.compression$", r"\.strategies\."}
 
 # ---- theme ----
 html_theme = "pydata_sphinx_theme"

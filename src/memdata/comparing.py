@@ -214,6 +214,7 @@ def equal(a: Any, b: Any, **rules: Any) -> bool:
     Returns
     -------
     bool
+        False where `diff` would find a difference.
 
     Notes
     -----

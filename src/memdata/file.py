@@ -360,7 +360,7 @@ class File(FileGroup):
 
     @property
     def driver(self) -> str:
-        """h5py's name for the way to the file: "sec2", "fileobj" or what was asked for."""
+        """Which way leads to the file, in h5py's words: "sec2", "fileobj" or what was asked for."""
         return str(self._root().driver)
 
     @property

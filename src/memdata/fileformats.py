@@ -141,6 +141,7 @@ class HDF5(FileFormat):
         Returns
         -------
         h5py.File
+            The open file.
         """
         import h5py
 
@@ -197,6 +198,7 @@ class Zarr(FileFormat):
         Returns
         -------
         zarr.Group
+            The open store.
         """
         from memdata.formats.zarr_library import open_group
 

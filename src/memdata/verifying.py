@@ -115,7 +115,7 @@ def verify(
     Returns
     -------
     Verification
-        Its `ok` says whether all is good, its `damages` what is not. Datasets without checksums
+        Its ``ok`` says whether all is good, its ``damages`` what is not. Datasets without checksums
         (see ``checksum=`` of `MemGroup.to_file`) are read only: what has changed and can still
         be read is not found then, unless a filter of the file has checksums (fletcher32).
 

@@ -14,7 +14,9 @@ Matrix: TypeAlias = MPIArray[Shape, Float32]
 
 
 def made(local: np.ndarray[Shape, Float32]) -> None:
-    assert_type(MPIArray.wrap(local, axis=0), Matrix)
+    assert_type(MPIArray[Shape, Float32].wrap(local, axis=0), Matrix)
+    inferred = MPIArray.wrap(local, axis=0)  # pyright takes a bare class for one of anything
+    assert_type(inferred, Matrix)  # pyright: ignore[reportAssertTypeFailure]
     annotated: Matrix = MPIArray((3, 4), axis=0, dtype=np.float32)
     assert_type(annotated, Matrix)
     assert_type(zeros((3, 4)), MPIArray)

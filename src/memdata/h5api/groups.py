@@ -79,8 +79,15 @@ class GroupWords:
         for name in list(group):
             del group[name]
 
-    update = MutableMapping.update
-    setdefault = MutableMapping.setdefault
+    def update(self, *args: Any, **kwargs: Any) -> None:
+        """Put in the items of a mapping, or of pairs, each as ``group[name] = value`` does."""
+        group: Any = self
+        MutableMapping.update(group, *args, **kwargs)
+
+    def setdefault(self, name: str, default: Any = None) -> Any:
+        """What a name leads to; where there is nothing, `default` is put there first."""
+        group: Any = self
+        return MutableMapping.setdefault(group, name, default)
 
     def __reversed__(self) -> Iterator[str]:
         return reversed(list(self))  # type: ignore[call-overload]

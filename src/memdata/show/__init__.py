@@ -153,6 +153,7 @@ def plot(
     Returns
     -------
     matplotlib.axes.Axes
+        What was drawn into.
 
     Raises
     ------
