@@ -12,6 +12,7 @@ import numpy as np
 
 from memdata import _cmemdata, links
 from memdata._cmemdata import MemDatasetDistributed, check_new_path
+from memdata.axes import Axis, axis_number
 from memdata.fileformats import HDF5, FileFormat, Zarr, check_file_format
 from memdata.formats import create_dataset_in, is_zarr
 from memdata.group import FileName, MemGroup, _BaseGroup
@@ -528,7 +529,7 @@ class MemDiskGroup(_BaseGroup):
         if self.ondisk:
             raise RuntimeError(f"{self._absolute(name)} is in a file: it cannot be distributed")
 
-    def redistribute(self, dist_axis: str | int | Iterable[str]) -> None:
+    def redistribute(self, dist_axis: Axis) -> None:
         """Cut all distributed datasets along the axis of that name. Collective.
 
         Parameters
@@ -546,7 +547,7 @@ class MemDiskGroup(_BaseGroup):
         if self.ondisk:
             raise RuntimeError(f"the data are in a file and not distributed: {self!r}")
         for _, dataset in _datasets(self):
-            axis = _axis_number(dataset, dist_axis)
+            axis = axis_number(dataset.attrs, dataset.ndim, dist_axis)
             if axis is not None:
                 dataset.redistribute(axis)
 
@@ -737,20 +738,6 @@ def _datasets(group: Any) -> list[tuple[str, Any]]:
         elif isinstance(child, _BaseGroup):
             found.extend(_datasets(child))
     return found
-
-
-def _axis_number(dataset: Any, wanted: str | int | Iterable[str]) -> int | None:
-    """Which axis of a dataset is wanted; None: it has none of them."""
-    if isinstance(wanted, int):
-        return wanted if -dataset.ndim <= wanted < dataset.ndim else None
-    names = [
-        name.decode() if isinstance(name, bytes) else str(name)
-        for name in dataset.attrs.get("axis", ())
-    ]
-    for name in [wanted] if isinstance(wanted, str) else wanted:
-        if name in names:
-            return names.index(name)
-    return None
 
 
 def _axes(sel_args: Mapping[str, Any]) -> str:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, DTypeLike
 
     from memdata.fileformats import FileFormat
+    from memdata.formats.hints import HintsLike
 
 __all__ = ["MemGroup", "_BaseGroup", "_StorageRoot"]
 
@@ -705,7 +706,7 @@ class MemGroup(_BaseGroup):
         cls,
         filename: FileName,
         distributed: bool = False,
-        hints: bool | Mapping[str, Any] = True,
+        hints: HintsLike = True,
         comm: Any = None,
         selections: Mapping[str, Any] | None = {},
         convert_dataset_strings: bool = False,
@@ -723,9 +724,10 @@ class MemGroup(_BaseGroup):
             The file; with the file it is only read.
         distributed : bool
             Make a distributed tree, and with `hints` distribute the datasets that say so.
-        hints : bool or dict
-            Whether to follow what the file says of distribution; a dict
-            ``{path: {"distributed": bool, "axis": int}}`` overrides it.
+        hints : bool, str, list of str or dict
+            Whether to follow what the file says of distribution. The name of an axis (or several)
+            distributes every dataset that has it, as its ``attrs["axis"]`` tells, along it; a dict
+            ``{path: {"distributed": bool, "axis": int or str}}`` says it of each dataset.
         comm : mpi4py.MPI.Comm or None
             Communicator of the new tree.
         selections : dict
@@ -783,7 +785,7 @@ class MemGroup(_BaseGroup):
         cls,
         filename: FileName,
         distributed: bool = False,
-        hints: bool | Mapping[str, Any] = True,
+        hints: HintsLike = True,
         comm: Any = None,
         selections: Mapping[str, Any] | None = {},
         convert_dataset_strings: bool = False,

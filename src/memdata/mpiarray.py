@@ -461,7 +461,7 @@ class MPIArray(_cmemdata._MPIArray[_Shape_co, _DType_co]):
         f: Any,
         dataset: str,
         comm: Any = None,
-        axis: int = 0,
+        axis: int | str = 0,
         sel: Any = None,
         *,
         mover: str | None = None,
@@ -485,7 +485,7 @@ class MPIArray(_cmemdata._MPIArray[_Shape_co, _DType_co]):
         f: Any,
         dataset: str,
         comm: Any = None,
-        axis: int = 0,
+        axis: int | str = 0,
         sel: SelectionTupleLike | SelectionLike | None = None,
         file_format: type[FileFormat] | None = HDF5,
         *,
@@ -502,8 +502,8 @@ class MPIArray(_cmemdata._MPIArray[_Shape_co, _DType_co]):
             Name of the dataset.
         comm : mpi4py.MPI.Comm or None
             The communicator; None is the world.
-        axis : int
-            The axis to distribute.
+        axis : int or str
+            The axis to distribute: its number, or its name in the dataset's ``attrs["axis"]``.
         sel : tuple of slice, list or None, optional
             Selection, one item per axis, applied before the distribution.
         file_format : FileFormat or None

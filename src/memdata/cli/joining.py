@@ -11,14 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from memdata.axes import axis_number
 from memdata.cli.rewriting import matches
 from memdata.formats.tree import DatasetNode, Options, Plan
 
 __all__ = ["Joined"]
 
 Array = np.ndarray[Any, Any]
-
-_AXES = ("axis", "DIMENSION_LABELS", "_ARRAY_DIMENSIONS")
 
 
 class _Pieces:
@@ -136,16 +135,9 @@ class Joined:
         """The axis along which a dataset is joined."""
         if not node.shape or any(matches(node.path, glob) for glob in self._keep):
             return None
-        if isinstance(self._axis, int):
-            return self._axis if self._axis < len(node.shape) else None
-        for attribute in _AXES:
-            found = node.attrs.get(attribute)
-            if isinstance(found, list | tuple | np.ndarray) and np.shape(found) == (
-                len(node.shape),
-            ):
-                names = [one.decode() if isinstance(one, bytes) else str(one) for one in found]
-                if self._axis in names:
-                    return names.index(self._axis)
+        number = axis_number(node.attrs, len(node.shape), self._axis)
+        if number is not None or isinstance(self._axis, int):
+            return number
         group, _slash, name = node.path.rpartition("/")
         coordinate = name == self._axis and len(node.shape) == 1
         return 0 if coordinate and (group.endswith("index_map") or _is_scale(node)) else None

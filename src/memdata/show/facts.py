@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from memdata import _cmemdata, links
+from memdata.axes import names_of_axes
 from memdata.formats import is_zarr
 from memdata.formats.tree import NO_FILTERS, Filters
 from memdata.show import words
@@ -32,8 +33,6 @@ __all__ = [
 
 Shape = tuple[int, ...]
 
-#: Attributes that name the axes of a dataset.
-_AXES = ("axis", "DIMENSION_LABELS", "_ARRAY_DIMENSIONS")
 _UNITS = ("units", "unit")
 _HINT = ("__memh5_distributed_dset", "__memh5_distributed_axis")
 
@@ -334,10 +333,9 @@ def _first_text(attrs: Mapping[str, Any], names: tuple[str, ...]) -> str:
 def _axes(item: Any, attrs: Mapping[str, Any], shape: Shape | None) -> tuple[str, ...]:
     if not shape:
         return ()
-    for name in _AXES:
-        found = attrs.get(name)
-        if isinstance(found, list | tuple | np.ndarray) and np.shape(found) == (len(shape),):
-            return tuple(_text(axis) if isinstance(axis, str | bytes) else "" for axis in found)
+    known = names_of_axes(attrs, len(shape))
+    if known is not None:
+        return known
     names = getattr(getattr(item, "metadata", None), "dimension_names", None)
     if names and len(names) == len(shape):
         return tuple(_text(axis or "") for axis in names)

@@ -7,9 +7,10 @@ import os
 from typing import Any
 
 from memdata import _cmemdata, fileformats
+from memdata.axes import Axis, axis_number
 from memdata.formats.memory import MemorySource
-from memdata.formats.selections import normalised
-from memdata.formats.tree import Options
+from memdata.formats.selections import followed_axis, normalised
+from memdata.formats.tree import DatasetNode, Options
 from memdata.progress import Progress
 from memdata.transfer.load import Job, file_name, opener_of_file, run, source_of_group
 from memdata.transfer.movers import transfer_rows
@@ -31,7 +32,7 @@ def load_array(
     f: Any,
     dataset: str,
     comm: Any = None,
-    axis: int = 0,
+    axis: Axis = 0,
     sel: Any = None,
     file_format: type[fileformats.FileFormat] | None = None,
     mover: str | None = None,
@@ -47,8 +48,8 @@ def load_array(
         Its path in the file or group.
     comm : mpi4py.MPI.Comm or None
         None is the world.
-    axis : int
-        The axis of the dataset along which it is cut.
+    axis : int or str
+        The axis of the dataset along which it is cut: its number, or its name in ``attrs["axis"]``.
     sel : object
         A NumPy index, applied before the cut; only what it selects is read.
     file_format : FileFormat, optional
@@ -97,17 +98,30 @@ def load_array(
     hints = {path: {"distributed": True, "axis": axis}}
     storage = _cmemdata._Storage()
     job = Job(opener, options, name, comm is not None, hints, comm, only=path, hdf5=hdf5)
-    run(storage, job, None)
+    plan = run(storage, job, None)
     loaded = storage[path.rpartition("/")[2]]
     if loaded.distributed:
         return loaded.data
     if comm is not None:
-        raise AxisException(f"{path}: the selection {sel!r} takes the distributed axis {axis} away")
-    data = loaded.data
-    if not -data.ndim <= axis < data.ndim:
-        raise AxisException(f"{path}: there is no axis {axis} in the shape {data.shape}")
-    axis %= data.ndim
-    return MPIArray._from_local(data, axis, None, data.shape[axis], 0)
+        raise AxisException(
+            f"{path}: the selection {sel!r} takes the distributed axis {axis!r} away"
+        )
+    number = _axis_left(next(iter(plan.datasets())), axis)
+    return MPIArray._from_local(loaded.data, number, None, loaded.shape[number], 0)
+
+
+def _axis_left(node: DatasetNode, wanted: Axis) -> int:
+    """Where an axis of a dataset is in what was selected of it."""
+    from memdata.mpiarray import AxisException
+
+    index, shape = node.selected or (None, node.shape or ())
+    number = axis_number(node.attrs, len(shape), wanted)
+    if number is None:
+        raise AxisException(f"{node.path}: there is no axis {wanted!r} in the shape {shape}")
+    left = followed_axis(index, shape, number, node.path)
+    if left is None:
+        raise AxisException(f"{node.path}: the selection takes the axis {wanted!r} away")
+    return left
 
 
 def save_array(

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from memdata import fileformats
-from memdata.formats.hints import axis_of, checked_hints
+from memdata.formats.hints import Hints, HintsLike
 from memdata.formats.memory import MemoryTarget
 from memdata.formats.selections import followed_axis, narrowed, normalised
 from memdata.formats.tree import DatasetNode, Options, Part, Plan, Source
@@ -56,7 +56,7 @@ def load_file(
     convert_dataset_strings: bool = False,
     convert_attribute_strings: bool = True,
     distributed: bool = False,
-    hints: bool | Mapping[str, Any] = True,
+    hints: HintsLike = True,
     comm: Any = None,
     progress: ProgressLike = None,
     mover: str | None = None,
@@ -83,10 +83,11 @@ def load_file(
     distributed : bool
         Load together with the other ranks of `comm`: collective. Rank 0 reads what is common and
         sends it to all; each rank reads its own part of distributed datasets.
-    hints : bool or mapping
-        Which datasets become distributed. True: those of which the file says so; False: none; a
-        mapping ``{path: {"distributed": bool, "axis": int}}`` overrides what the file says. A
-        selection comes first; what it leaves is cut.
+    hints : bool, str, list of str or mapping
+        Which datasets become distributed. True: those of which the file says so; False: none. Names
+        of axes: those with such an axis (``attrs["axis"]``), along the first that they have, and
+        the others as the file says. A mapping ``{path: {"distributed": bool, "axis": int or str}}``
+        overrides what the file says. A selection comes first; what it leaves is cut.
     comm : mpi4py.MPI.Comm or None
         The communicator. None: there is one rank, and everything is common.
     progress : bool, callable or None
@@ -197,7 +198,7 @@ def load_group(
     convert_dataset_strings: bool = False,
     convert_attribute_strings: bool = True,
     distributed: bool = False,
-    hints: bool | Mapping[str, Any] = True,
+    hints: HintsLike = True,
     comm: Any = None,
     progress: ProgressLike = None,
     mover: str | None = None,
@@ -298,7 +299,7 @@ class Job:
         options: Options,
         name: str,
         distributed: bool = False,
-        hints: bool | Mapping[str, Any] = False,
+        hints: HintsLike = False,
         comm: Any = None,
         only: str | None = None,
         hdf5: bool = False,
@@ -308,8 +309,6 @@ class Job:
         self.name = name
         self.comm = comm if distributed else None
         self.ranks = Ranks(self.comm)
-        self.follow = False
-        self.overrides: dict[str, int | None] = {}
         self.hints = hints
         self.only = only
         self.hdf5 = hdf5
@@ -330,8 +329,8 @@ class Job:
         }
 
 
-def run(target: Any, job: Job, show: ProgressLike) -> None:
-    """Plan, agree, lay out, move, commit."""
+def run(target: Any, job: Job, show: ProgressLike) -> Plan:
+    """Plan, agree, lay out, move, commit; what was loaded."""
     ranks, what = job.ranks, f"loading {job.name}"
     memory = MemoryTarget(target, job.comm)
     plan: Plan | None = None
@@ -343,12 +342,12 @@ def run(target: Any, job: Job, show: ProgressLike) -> None:
             if ranks.comm is not None:
                 step.facts(**job.facts())
             if job.comm is not None:
-                job.follow, job.overrides = checked_hints(job.hints)
+                hints = Hints(job.hints)
             if ranks.first:
                 source = stack.enter_context(job.opener())
                 plan = _planned(source, job)
                 memory.prepare(plan, job.options)
-                cuts = _cuts(plan, job)
+                cuts = {} if job.comm is None else _cuts(plan, job, hints)
         plan, cuts = share_plan(plan, cuts, ranks)
         with ranks.together(what):
             if not ranks.first:
@@ -365,6 +364,7 @@ def run(target: Any, job: Job, show: ProgressLike) -> None:
             stack.close()  # a source may find only now that it was replaced meanwhile
     memory.finish(plan)
     report_skipped(plan, job.name)
+    return plan
 
 
 def _planned(source: Any, job: Job) -> Plan:
@@ -375,31 +375,22 @@ def _planned(source: Any, job: Job) -> Plan:
     return plan
 
 
-def _cuts(plan: Plan, job: Job) -> dict[str, Cut]:
+def _cuts(plan: Plan, job: Job, hints: Hints) -> dict[str, Cut]:
     """How each distributed dataset is cut; rank 0 decides."""
     cuts: dict[str, Cut] = {}
-    if job.comm is None:
-        return cuts
-    unknown = set(job.overrides) - {node.path for node in plan.nodes}
-    if unknown:
-        raise ValueError(f"hints of what is not there: {', '.join(sorted(unknown))}")
+    hints.check(plan)
     for node in plan.datasets():
-        axis = axis_of(node.attrs) if job.follow else None
-        axis = job.overrides.get(node.path, axis)
-        if axis is None or node.shape is None:
+        if node.shape is None:
             continue
         index, shape = node.selected or (None, node.shape)
-        if not -len(shape) <= axis < len(shape):
-            from memdata.mpiarray import AxisException
-
-            raise AxisException(
-                f"{node.path}: it cannot be distributed along axis {axis}, its shape is {shape}"
-            )
-        result_axis = followed_axis(index, shape, axis % len(shape), node.path)
+        axis = hints.axis(node.path, node.attrs, shape)
+        if axis is None:
+            continue
+        result_axis = followed_axis(index, shape, axis, node.path)
         if result_axis is None:
             continue  # the selection took the axis away: the rest is common
         extent = None if node.stored is None else node.stored.extent()
-        cut = cuts[node.path] = Cut(axis % len(shape), result_axis)
+        cut = cuts[node.path] = Cut(axis, result_axis)
         if extent is not None and node.stored is not None:
             cut.file, cut.offset = os.path.abspath(node.stored.file_name), extent[1]
         cut.plain = extent is not None or (job.options.mover == "mpio" and _in_plain_chunks(node))
