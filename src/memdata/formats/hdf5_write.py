@@ -464,6 +464,14 @@ class HDF5Target:
         """Rows of a chunk; see `memdata.formats.tree.Target`."""
         return node.filters.chunks[0] if node.filters.chunks else 1
 
+    def reads_zero(self, node: DatasetNode) -> bool:
+        """Whether HDF5 stands for what is not written with zero; see `memdata.formats.tree`."""
+        if self.replace or node.dtype.hasobject:
+            return False
+        plist = node.place.get_create_plist()
+        default = plist.fill_value_defined() == h5d.FILL_VALUE_DEFAULT
+        return bool(default and plist.get_fill_time() != h5d.FILL_TIME_NEVER)
+
     def write_rows(self, node: DatasetNode, start: int, stop: int, part: Array) -> None:
         """Write a part along the first axis; see `memdata.formats.tree.Target`."""
         recipe: _Recipe = node.recipe

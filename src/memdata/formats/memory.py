@@ -330,6 +330,10 @@ class MemoryTarget:
         """Not needed: the content is read into its place."""
         raise NotImplementedError
 
+    def reads_zero(self, node: DatasetNode) -> bool:
+        """Not needed: the content is read into its place."""
+        raise NotImplementedError
+
     def write_rows(self, node: DatasetNode, start: int, stop: int, part: Array) -> None:
         """Not needed: the content is read into its place."""
         raise NotImplementedError

@@ -461,6 +461,9 @@ class Target(Protocol):
     def rows_together(self, node: DatasetNode) -> int:
         """Steps along the first axis that are best written together: those of a chunk."""
 
+    def reads_zero(self, node: DatasetNode) -> bool:
+        """Whether elements that are not written read as zero bytes afterwards."""
+
     def write_rows(self, node: DatasetNode, start: int, stop: int, part: Array) -> None:
         """Write a part along the first axis, or all of a scalar."""
 

@@ -285,6 +285,13 @@ class ZarrTarget:
         """Rows of a chunk, or of a shard; see `memdata.formats.tree.Target`."""
         return (self.grid(node) or (1,))[0]
 
+    def reads_zero(self, node: DatasetNode) -> bool:
+        """Whether chunks that are missing read as zero; see `memdata.formats.tree.Target`."""
+        fill = node.place.fill_value
+        if self.replace or node.dtype.kind not in "biufc" or fill is None:
+            return False
+        return not any(np.asarray(fill, node.dtype).tobytes())
+
     def write_rows(self, node: DatasetNode, start: int, stop: int, part: Array) -> None:
         """Write a part along the first axis, or all of a scalar."""
         self.write_block(node, (slice(start, stop),) if node.shape else (), part)

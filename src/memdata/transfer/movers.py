@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ import numpy as np
 
 from memdata.formats.tree import rows_together
 from memdata.threads import thread_count
+from memdata.unwritten import written_parts
 
 if TYPE_CHECKING:
     from memdata.formats.tree import DatasetNode, Target
@@ -87,9 +89,17 @@ def _read_piece(descriptor: int, offset: int, view: memoryview) -> None:
 
 
 def write_direct(descriptor: int, offset: int, array: Array, progress: Progress) -> None:
-    """Write the bytes of an array, of any layout in memory, at `offset`."""
+    """Write the bytes of an array, of any layout in memory, at `offset`.
+
+    Where the file has a hole, which reads as zero, what nobody has written to stays one.
+    """
     if array.flags.c_contiguous:
-        _write_bytes(descriptor, offset, array, progress)
+        parts = written_parts(array)
+        if parts is None:
+            parts = [(0, array.nbytes)]
+        else:
+            parts = _outside_hole(parts, descriptor, offset, array.nbytes)
+        _write_bytes(descriptor, offset, array, parts, progress)
         return
     row = array.nbytes // len(array)
     if row > PIECE and array.ndim > 1:
@@ -99,16 +109,37 @@ def write_direct(descriptor: int, offset: int, array: Array, progress: Progress)
     rows = max(1, PIECE // row)
     for start in range(0, len(array), rows):
         part = np.ascontiguousarray(array[start : start + rows])
-        _write_bytes(descriptor, offset + start * row, part, progress)
+        _write_bytes(descriptor, offset + start * row, part, [(0, part.nbytes)], progress)
 
 
-def _write_bytes(descriptor: int, offset: int, array: Array, progress: Progress) -> None:
+def _outside_hole(
+    parts: list[tuple[int, int]], descriptor: int, offset: int, length: int
+) -> list[tuple[int, int]]:
+    """`parts` of what is `length` bytes at `offset`, and all behind where the file's hole ends."""
+    try:
+        hole = min(os.lseek(descriptor, offset, os.SEEK_DATA) - offset, length)
+    except OSError as error:
+        hole = length if error.errno == errno.ENXIO else 0  # no data behind the offset
+    if os.fstat(descriptor).st_size < offset + hole:
+        os.ftruncate(descriptor, offset + hole)
+    within = [(start, min(stop, hole)) for start, stop in parts if start < hole]
+    return [*within, (hole, length)] if hole < length else within
+
+
+def _write_bytes(
+    descriptor: int, offset: int, array: Array, parts: list[tuple[int, int]], progress: Progress
+) -> None:
+    """Write some parts of an array's bytes, each at its place; the others count as done."""
     view = _bytes_of(array)
     done = 0
-    while done < len(view):
-        count = os.pwrite(descriptor, view[done : done + PIECE], offset + done)
-        done += count
-        progress.advance(count)
+    for start, stop in parts:
+        progress.advance(start - done)
+        done = start
+        while done < stop:
+            count = os.pwrite(descriptor, view[done : min(done + PIECE, stop)], offset + done)
+            done += count
+            progress.advance(count)
+    progress.advance(len(view) - done)
 
 
 def read_into(node: DatasetNode, progress: Progress) -> None:
@@ -149,12 +180,7 @@ def transfer_rows(node: DatasetNode, target: Target, progress: Progress) -> None
         target.write_rows(node, 0, 1, array)
         progress.advance(array.nbytes)
         return
-    rows = _rows(node)
-    if rows < shape[0]:  # else all has to be read together
-        together = target.rows_together(node)
-        rows = max(rows // together, 1) * together
-    for start in range(0, shape[0], rows):
-        stop = min(start + rows, shape[0])
+    for start, stop in _row_ranges(node, target, progress):
         if array is not None:
             part = array[start:stop]
         else:
@@ -163,6 +189,30 @@ def transfer_rows(node: DatasetNode, target: Target, progress: Progress) -> None
             stored.read_rows(start, stop, part)
         target.write_rows(node, start, stop, part)
         progress.advance(part.nbytes)
+
+
+def _row_ranges(node: DatasetNode, target: Target, progress: Progress) -> Iterator[tuple[int, int]]:
+    """First and last of the rows that are moved together, without those that nobody has written."""
+    assert node.shape
+    length, rows, step = node.shape[0], _rows(node), 1
+    if rows < length or node.stored is None:  # else all has to be read together
+        step = target.rows_together(node)
+        rows = max(rows // step, 1) * step
+    parts = None
+    if node.array is not None and target.reads_zero(node):
+        parts = written_parts(node.array)
+    row = max(1, node.nbytes // max(length, 1))
+    done = 0
+    for first, last in [(0, length * row)] if parts is None else parts:
+        start = max(first // row // step * step, done)
+        end = min(-(-last // (row * step)) * step, length)
+        progress.advance((start - done) * row)
+        done = start
+        while done < end:
+            stop = min(done + rows, end)
+            yield done, stop
+            done = stop
+    progress.advance((length - done) * row)
 
 
 def _rows(node: DatasetNode) -> int:
