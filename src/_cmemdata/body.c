@@ -29,6 +29,21 @@ body_set_array(DatasetBody *self, PyObject *array)
     Py_SETREF(self->array, array);
 }
 
+int
+body_inner_axes(DatasetBody *self)
+{
+    if (self->creation == NULL || !PyArray_Check(self->array)) {
+        return 0;
+    }
+    PyObject *known = PyDict_GetItem(self->creation, state_of((PyObject *)self)->str_inner_axes);
+    int count = known != NULL && PyLong_Check(known) ? (int)PyLong_AsLong(known) : 0;
+    if (PyErr_Occurred()) {
+        PyErr_Clear();
+        return 0;
+    }
+    return count > 0 && count <= PyArray_NDIM((PyArrayObject *)self->array) ? count : 0;
+}
+
 /* One axis: its chunk length as a Python int, cut down to the axis. */
 static PyObject *
 chunk_length(PyObject *value, npy_intp axis_length)
@@ -60,7 +75,8 @@ growing_to(DatasetBody *self)
     PyObject *most =
         self->creation != NULL ? PyDict_GetItemString(self->creation, "maxshape") : NULL;
     return most != NULL && PyTuple_Check(most) &&
-                   PyTuple_GET_SIZE(most) == PyArray_NDIM((PyArrayObject *)self->array)
+                   PyTuple_GET_SIZE(most) ==
+                       PyArray_NDIM((PyArrayObject *)self->array) - body_inner_axes(self)
                ? most
                : NULL;
 }
@@ -79,9 +95,8 @@ longest_axis(PyObject *most, int axis, npy_intp length)
 }
 
 static PyObject *
-chunks_for(module_state *state, PyArrayObject *array, PyObject *value, PyObject *most)
+chunks_for(module_state *state, PyArrayObject *array, int ndim, PyObject *value, PyObject *most)
 {
-    int ndim = PyArray_NDIM(array);
     const distribution *dist =
         is_mpiarray(state, (PyObject *)array) ? mpiarray_fields((PyObject *)array) : NULL;
     PyObject *given = PySequence_Check(value) ? PySequence_Tuple(value)
@@ -135,8 +150,10 @@ body_set_chunks(DatasetBody *self, PyObject *value)
         PyErr_Format(PyExc_ValueError, "a null dataspace has no chunks, got %R", value);
         return -1;
     }
-    PyObject *chunks = chunks_for(state_of((PyObject *)self), (PyArrayObject *)self->array, value,
-                                  growing_to(self));
+    PyArrayObject *array = (PyArrayObject *)self->array;
+    PyObject *chunks =
+        chunks_for(state_of((PyObject *)self), array, PyArray_NDIM(array) - body_inner_axes(self),
+                   value, growing_to(self));
     if (chunks == NULL) {
         return -1;
     }

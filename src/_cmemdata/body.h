@@ -23,6 +23,9 @@ DatasetBody *body_new(module_state *state, PyObject *array);
 /* Put another array in place; takes the reference. */
 void body_set_array(DatasetBody *self, PyObject *array);
 
+/* How many axes of the array, the last ones, belong to the type of the elements ("(3,)f4"). */
+int body_inner_axes(DatasetBody *self);
+
 /* Setters: `value` None is NULL. The chunks are checked against the array's shape (ValueError)
    and cut down to it. 0 or -1. */
 int body_set_chunks(DatasetBody *self, PyObject *value);

@@ -52,12 +52,27 @@ other_index(PyObject *self, PyObject *key, PyObject *value)
     return NULL;
 }
 
+/* Elements that are arrays themselves: an index counts the axes before theirs. */
+static PyObject *
+index_of_arrays(PyObject *self, PyObject *key, PyObject *value)
+{
+    module_state *state = state_of(self);
+    if (state->other_index == NULL) {
+        PyErr_SetString(PyExc_RuntimeError, "memdata is not imported");
+        return NULL;
+    }
+    return PyObject_CallFunctionObjArgs(state->other_index, self, key, value, NULL);
+}
+
 static PyObject *
 common_subscript(PyObject *self, PyObject *key)
 {
     DatasetBody *body = dataset_body((Dataset *)self);
     if (body == NULL) {
         return NULL;
+    }
+    if (body_inner_axes(body) > 0) {
+        return index_of_arrays(self, key, NULL);
     }
     if (PyArray_Check(body->array)) {
         PyObject *array = Py_NewRef(body->array);
@@ -102,6 +117,11 @@ common_ass_subscript(PyObject *self, PyObject *key, PyObject *value)
     if (value == NULL) {
         return PyObject_DelItem((PyObject *)array, key);
     }
+    if (body_inner_axes(((Dataset *)self)->body) > 0) {
+        PyObject *none = index_of_arrays(self, key, value);
+        Py_XDECREF(none);
+        return none != NULL ? 0 : -1;
+    }
     if (PyArray_TYPE(array) == NPY_OBJECT && has_metadata(array)) {
         return set_special(self, key, value);
     }
@@ -120,7 +140,15 @@ static Py_ssize_t
 common_length(PyObject *self)
 {
     PyArrayObject *array = common_array(self);
-    return array != NULL ? PyObject_Size((PyObject *)array) : -1;
+    if (array == NULL) {
+        return -1;
+    }
+    if (PyArray_NDIM(array) > 0 &&
+        body_inner_axes(((Dataset *)self)->body) == PyArray_NDIM(array)) {
+        PyErr_SetString(PyExc_TypeError, "a scalar dataset has no length");
+        return -1;
+    }
+    return PyObject_Size((PyObject *)array);
 }
 
 static PyObject *
@@ -154,7 +182,25 @@ common_get_shape(PyObject *self, void *Py_UNUSED(closure))
         return body != NULL ? Py_NewRef(Py_None) : NULL;
     }
     PyArrayObject *array = (PyArrayObject *)body->array;
-    return PyArray_IntTupleFromIntp(PyArray_NDIM(array), PyArray_DIMS(array));
+    return PyArray_IntTupleFromIntp(PyArray_NDIM(array) - body_inner_axes(body),
+                                    PyArray_DIMS(array));
+}
+
+/* The type of elements that are arrays, as the last `inner` axes say. */
+static PyObject *
+type_of_arrays(PyArrayObject *array, int inner)
+{
+    PyObject *shape =
+        PyArray_IntTupleFromIntp(inner, PyArray_DIMS(array) + PyArray_NDIM(array) - inner);
+    PyObject *pair =
+        shape != NULL ? PyTuple_Pack(2, (PyObject *)PyArray_DESCR(array), shape) : NULL;
+    PyArray_Descr *dtype = NULL;
+    if (pair != NULL && PyArray_DescrConverter(pair, &dtype) == NPY_FAIL) {
+        dtype = NULL;
+    }
+    Py_XDECREF(shape);
+    Py_XDECREF(pair);
+    return (PyObject *)dtype;
 }
 
 static PyObject *
@@ -165,7 +211,10 @@ common_get_dtype(PyObject *self, void *Py_UNUSED(closure))
         return NULL;
     }
     if (PyArray_Check(body->array)) {
-        return Py_NewRef((PyObject *)PyArray_DESCR((PyArrayObject *)body->array));
+        PyArrayObject *array = (PyArrayObject *)body->array;
+        int inner = body_inner_axes(body);
+        return inner > 0 ? type_of_arrays(array, inner)
+                         : Py_NewRef((PyObject *)PyArray_DESCR(array));
     }
     return PyObject_GetAttr(body->array, state_of(self)->str_dtype);
 }
@@ -184,16 +233,20 @@ common_get_ndim(PyObject *self, void *Py_UNUSED(closure))
     PyObject *array = array_or_none(self);
     return array == NULL
                ? NULL
-               : PyLong_FromLong(array != Py_None ? PyArray_NDIM((PyArrayObject *)array) : 0);
+               : PyLong_FromLong(array != Py_None ? PyArray_NDIM((PyArrayObject *)array) -
+                                                        body_inner_axes(((Dataset *)self)->body)
+                                                  : 0);
 }
 
 static PyObject *
 common_get_size(PyObject *self, void *Py_UNUSED(closure))
 {
     PyObject *array = array_or_none(self);
-    return array == NULL      ? NULL
-           : array == Py_None ? Py_NewRef(Py_None)
-                              : PyLong_FromSsize_t(PyArray_SIZE((PyArrayObject *)array));
+    if (array == NULL || array == Py_None) {
+        return Py_XNewRef(array);
+    }
+    int ndim = PyArray_NDIM((PyArrayObject *)array) - body_inner_axes(((Dataset *)self)->body);
+    return PyLong_FromSsize_t(PyArray_MultiplyList(PyArray_DIMS((PyArrayObject *)array), ndim));
 }
 
 static PyObject *

@@ -37,6 +37,7 @@ typedef struct {
     X(distributed)                                                                                 \
     X(dtype)                                                                                       \
     X(group_name_allowed)                                                                          \
+    X(inner_axes)                                                                                  \
     X(isdisjoint)                                                                                  \
     X(items)                                                                                       \
     X(keepdims)                                                                                    \

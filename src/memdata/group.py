@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from memdata import _cmemdata, links
-from memdata.h5api import creation, texts
+from memdata.h5api import arraytypes, creation, texts
 from memdata.h5api.errors import NoShapeError
 from memdata.h5api.groups import GroupWords, copy_into
 
@@ -250,6 +250,9 @@ class _BaseGroup(GroupWords, _cmemdata._BaseGroup):
         compression, options = creation.compression_of(compression, options, path)
         kept |= links.type_in_files(dtype)
         dtype = links.type_of(dtype)
+        if dtype is not None and np.dtype(dtype).subdtype is not None:
+            shape, data, more = arraytypes.create(shape, np.dtype(dtype), data, path)
+            dtype, kept = np.dtype(dtype).base, {**kept, **more}
         data = creation.elements(data, dtype, path)
         if name is not None and (
             distributed or axis is not None or isinstance(data, _cmemdata._MPIArray)
@@ -547,8 +550,12 @@ def _is_more(dtype: Any, chunks: Any, compression: Any, options: Any) -> bool:
     if more:
         return True
     if isinstance(dtype, np.dtype):
-        return dtype.hasobject
-    return dtype is not None and dtype.__class__ not in (type, str) and hasattr(dtype, "dtype")
+        return dtype.hasobject or dtype.subdtype is not None
+    if dtype.__class__ is str:
+        return dtype[:1] in "(0123456789"  # of arrays
+    return dtype.__class__ is tuple or (
+        dtype is not None and dtype.__class__ is not type and hasattr(dtype, "dtype")
+    )
 
 
 MutableMapping.register(_cmemdata._BaseGroup)

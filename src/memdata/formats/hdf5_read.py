@@ -456,6 +456,8 @@ class _Walk:
         if known.dtype.subdtype is not None:  # an array of arrays: NumPy knows one array only
             base, inner = known.dtype.subdtype
             node.shape, node.dtype = shape + inner, base
+            if path not in self.options.selections:
+                node.creation = {**node.creation, "inner_axes": len(inner)}
         # Packed chunks are better copied: a filter may lose something each time it packs.
         now = readable and not (self.packed and pipeline and not known.dtype.hasobject)
         self._content(node, target, known, shape, text, now)

@@ -280,7 +280,10 @@ class HDF5Target:
             set_creation(creation, NO_FILTERS, known, (), dtype)
             return types, _NULL_SPACE, creation, _NOW
         shape = shape[: len(shape) - within]
-        filters = NO_FILTERS if within else wanted_filters(node.filters, known, shape)
+        filters = node.filters
+        if within and filters.chunks is not None and len(filters.chunks) != len(shape):
+            filters = NO_FILTERS
+        filters = wanted_filters(filters, known, shape)
         chunked = bool(shape) and filters != NO_FILTERS
         space = dataspace(shape, known, chunked) if shape else _SCALAR_SPACE
         if chunked or known:

@@ -314,6 +314,9 @@ class MemoryTarget:
                 place.attrs.update(node.attrs)
             if node.creation:
                 place._creation.update(node.creation)
+                if "inner_axes" in node.creation and isinstance(node, DatasetNode):
+                    chunks = node.filters.chunks
+                    place.chunks = None if chunks is None else chunks[: len(place.shape)]
             node.place = place
             if node.parent is not None:
                 node.parent.place[node.name] = place
@@ -355,7 +358,7 @@ def _packing(node: DatasetNode) -> dict[str, Any]:
     filters, shape = node.filters, node.shape or ()
     chunks = filters.chunks
     if chunks is not None and len(chunks) != len(shape):
-        chunks = None  # a selection took an axis away
+        chunks = None  # a selection took an axis away, or they are set later
     return {
         "chunks": chunks,
         "compression": filters.compression,

@@ -319,7 +319,7 @@ def _as_float(item: Any, dtype: np.dtype[Any]) -> Any:
 _KEPT = frozenset(
     {
         *("maxshape", "fillvalue", "fill_time", "scaleoffset", "track_order", "track_times"),
-        *("chunks", "layout", "named_type", "filters", "type"),
+        *("chunks", "layout", "named_type", "filters", "type", "inner_axes"),
         ORDER,
     }
 )

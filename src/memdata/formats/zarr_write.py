@@ -199,6 +199,9 @@ class ZarrTarget:
         before = written_before(node.creation, node.filters, self._format, kind.dtype)
         if before is not None and len(before.chunks) == len(shape):
             return before, []
+        chunks = node.filters.chunks
+        if chunks is not None and node.creation.get("inner_axes"):
+            node.filters = node.filters._replace(chunks=chunks + shape[len(chunks) :])
         try:
             return layout_for(
                 shape,
@@ -288,9 +291,10 @@ class ZarrTarget:
     def reads_zero(self, node: DatasetNode) -> bool:
         """Whether chunks that are missing read as zero; see `memdata.formats.tree.Target`."""
         fill = node.place.fill_value
-        if self.replace or node.dtype.kind not in "biufc" or fill is None:
+        if self.replace or node.dtype.hasobject or fill is None:
             return False
-        return not any(np.asarray(fill, node.dtype).tobytes())
+        stored = np.asarray(fill)
+        return stored.dtype.kind in "biufcSV" and not any(stored.tobytes())
 
     def write_rows(self, node: DatasetNode, start: int, stop: int, part: Array) -> None:
         """Write a part along the first axis, or all of a scalar."""

@@ -202,7 +202,9 @@ def attach(dataset: Any, kept: dict[str, Any], chunks: Any, path: str) -> None:
         What h5py would refuse: a value that does not fit shape or type, ``chunks=False`` beside
         what needs chunks.
     """
-    check(kept, dataset.shape, dataset.dtype, path)
+    if "inner_axes" in kept:  # which the shape depends on
+        dataset._creation["inner_axes"] = kept["inner_axes"]
+    check(kept, dataset.shape, dataset.dtype.base, path)
     dataset._creation.update(kept)
     needed = [key for key in ("maxshape", "shuffle", "fletcher32", "scaleoffset") if key in kept]
     if chunks is False and needed:

@@ -192,23 +192,23 @@ def resize(self: Any, size: Any = None, axis: int | None = None) -> None:
         raise ResizeRefusedError(f"{self.name} cannot be resized: it was made without maxshape")
     if size is None:
         raise TypeError(f"{self.name}: resize needs a size")
-    old = self.data
+    old, before = self.data, self.shape
     if axis is not None:
-        if not 0 <= axis < old.ndim:
-            raise ValueError(f"{self.name} has {old.ndim} axes, so no axis {axis}")
-        shape = (*old.shape[:axis], int(size), *old.shape[axis + 1 :])
+        if not 0 <= axis < len(before):
+            raise ValueError(f"{self.name} has {len(before)} axes, so no axis {axis}")
+        shape = (*before[:axis], int(size), *before[axis + 1 :])
     else:
         shape = tuple(int(n) for n in ((size,) if np.ndim(size) == 0 else size))
-    fits = len(shape) == old.ndim and all(
+    fits = len(shape) == len(before) and all(
         n >= 0 and (limit is None or n <= limit) for n, limit in zip(shape, most, strict=False)
     )
     if not fits:
         raise TooLongError(f"{self.name} cannot have the shape {shape}: its maxshape is {most}")
-    if shape != old.shape:
+    if shape != before:
         fill = self._creation.get("fillvalue")
         if self._creation.get("fill_time") == "never":
             fill = None
-        self._set_data(_resized(old, shape, fill))
+        self._set_data(_resized(old, shape + old.shape[len(before) :], fill))
 
 
 def _resized(old: Array, shape: tuple[int, ...], fill: Any) -> Array:

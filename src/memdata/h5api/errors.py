@@ -5,6 +5,7 @@ from __future__ import annotations
 from memdata import _cmemdata
 
 __all__ = [
+    "ElementRefusedError",
     "IndexRefusedError",
     "NoShapeError",
     "NoSourceError",
@@ -20,6 +21,10 @@ class IndexRefusedError(IndexError, TypeError, ValueError):
 
 class ValueRefusedError(ValueError, TypeError):
     """A value that does not fit its place; NumPy's ValueError, and h5py's TypeError."""
+
+
+class ElementRefusedError(TypeError, ValueError):
+    """A value that is no element of a dataset of arrays."""
 
 
 class NoShapeError(ValueError, TypeError):

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from memdata import _cmemdata
+from memdata.h5api import arraytypes
 from memdata.h5api.errors import IndexRefusedError, ValueRefusedError
 
 __all__ = [
@@ -49,7 +50,9 @@ def _is_utf8(dtype: np.dtype[Any]) -> bool:
 
 
 def _other_index(self: Any, index: Any, *value: Any) -> Any:
-    """What h5py means by an index that NumPy refused."""
+    """What h5py means by an index that NumPy refused, or of elements that are arrays."""
+    if self._creation.get("inner_axes"):
+        return arraytypes.element(self, _plain(self, index), *value)
     parts = index if isinstance(index, tuple) else (index,)
     if any(is_block_slice(part) for part in parts):
         where: Any = _outer(block_axes(parts, self.shape))
@@ -67,6 +70,16 @@ def _other_index(self: Any, index: Any, *value: Any) -> Any:
         return self.data[where]
     self.data[where] = value[0]
     return None
+
+
+def _plain(self: Any, index: Any) -> Any:
+    """An index of elements that NumPy knows."""
+    parts = index if isinstance(index, tuple) else (index,)
+    if any(is_block_slice(part) for part in parts):
+        return _outer(block_axes(parts, self.shape))
+    if len(parts) == 1 and _is_region(parts[0]):
+        return region_index_of(parts[0])
+    return index
 
 
 def is_block_slice(part: Any) -> bool:
