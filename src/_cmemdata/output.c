@@ -1,6 +1,6 @@
 /* _Output is the file object that a library writes a file through, in which nothing ever fails as
-   far as that library can see: the first error is kept until `check` raises it, and what is
-   written later is dropped. It is in C so that no handler of a signal runs in the middle either,
+   far as that library can see: the first error is kept until `check` raises it, what is written
+   later is dropped, and what cannot be read is zeros. It is in C so that no handler of a signal runs in the middle either,
    and because headers come in thousands of small pieces. */
 #include "state.h"
 
@@ -115,8 +115,8 @@ output_tell(PyObject *self, PyObject *Py_UNUSED(ignored))
 PyDoc_STRVAR(readinto_doc,
 "readinto($self, buffer, /)\n--\n\n"
 "Read until the buffer is full, or the file ends; returns how many bytes.\n\n"
-"What lies behind the end of the file is zeros. Unlike errors of writing, those of reading are "
-"raised at once.");
+"What lies behind the end of the file, and what cannot be read, is zeros. Never fails for the disk: "
+"see `check`.");
 
 static PyObject *
 output_readinto(PyObject *object, PyObject *target)
@@ -144,14 +144,17 @@ output_readinto(PyObject *object, PyObject *target)
         done += (size_t)count;
     }
     /* What was not written, because a write before it failed, HDF5 reads back all the same, and looks
-       at whatever the buffer holds. Zeros are no structure of a file: an error instead of a crash. */
+       at whatever the buffer holds. Zeros are no structure of a file: an error instead of a crash.
+       After a read that fails HDF5 goes on reading, which an exception must not meet. */
     memset((char *)buffer.buf + done, 0, (size_t)buffer.len - done);
     Py_END_ALLOW_THREADS
-    PyBuffer_Release(&buffer);
     if (error != 0) {
-        errno = error;
-        return PyErr_SetFromErrno(PyExc_OSError);
+        done = (size_t)buffer.len;
+        if (self->error == 0) {
+            self->error = error;
+        }
     }
+    PyBuffer_Release(&buffer);
     self->position = position + (int64_t)done;
     return PyLong_FromSize_t(done);
 }
@@ -259,7 +262,7 @@ PyDoc_STRVAR(check_doc,
 "Raise the first error since the last time, once.\n\n"
 "Raises\n------\n"
 "OSError\n"
-"    What the system said to a write; nothing has been written since.\n");
+"    What the system said to a write or read; nothing has been written since.\n");
 
 static PyObject *
 output_check(PyObject *object, PyObject *Py_UNUSED(ignored))

@@ -20,6 +20,8 @@ from __future__ import annotations
 
 import struct
 
+from _memdata_cli.lookup3 import lookup3
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # importing these takes as long as reading a thousand shapes
     from collections.abc import Iterator
@@ -40,6 +42,9 @@ _SHARED = 0x02
 _MOST_BLOCKS = 1000
 _MOST_NODES = 100_000
 
+#: Bytes that are compared with checksums; above that the library is faster.
+_MOST_CHECKED = 8 << 20
+
 _two = struct.Struct("<QQ").unpack_from
 _one = struct.Struct("<Q").unpack_from
 _header1 = struct.Struct("<BxHII4x").unpack_from
@@ -48,6 +53,9 @@ _message2 = struct.Struct("<BHB").unpack_from
 _entry = struct.Struct("<QQI4xI12x").unpack_from
 _short = struct.Struct("<H").unpack_from
 
+
+_int = struct.Struct("<I").unpack_from
+
 if TYPE_CHECKING:
     #: Name, address of the header or None, and of a link where it leads.
     Member: TypeAlias = tuple[bytes, int | None, Any]
@@ -55,6 +63,25 @@ if TYPE_CHECKING:
 
 class Unusual(Exception):  # noqa: N818 - no error: somebody else answers
     """Something that only the library knows."""
+
+
+class _Checked:
+    """Compares structures of newer files with their checksums; the older ones have none."""
+
+    def __init__(self, view: Any) -> None:
+        self._view = view
+        self._left = _MOST_CHECKED
+
+    def __call__(self, start: int, size: int, hole: int | None = None) -> None:
+        """Compare `size` bytes with the checksum behind them, or at `hole` among them."""
+        self._left -= size
+        if size <= 0 or self._left < 0:
+            raise Unusual("a damaged structure, or very many")
+        content, told = self._view[start : start + size], start + size
+        if hole is not None:
+            content, told = content[:hole] + bytes(4) + content[hole + 4 :], start + hole
+        if lookup3(content) != _int(self._view, told)[0]:
+            raise Unusual("a damaged structure")
 
 
 class Structure:
@@ -74,6 +101,7 @@ class Structure:
     def __init__(self, view: Any) -> None:
         self._view = view
         self._shapes: dict[bytes, str] = {}
+        self._check = _Checked(view)
         if view[:8] != _SIGNATURE:
             raise Unusual("a user block, or no HDF5")
         version = view[8]
@@ -84,6 +112,7 @@ class Structure:
             sizes, base = view[9:11], 12
             if view[11]:
                 raise Unusual("a file that is open, or was not closed")
+            self._check(0, 44)
             end, self.root = _two(view, 28)
         else:
             raise Unusual("another superblock")
@@ -126,6 +155,7 @@ class Structure:
         width = 1 << (flags & 3)
         size = int.from_bytes(view[place : place + width], "little")
         head = 6 if flags & 4 else 4
+        self._check(address, place + width + size - address)
         blocks, at = [(place + width, size)], 0
         while at < len(blocks):
             place, size = blocks[at]
@@ -138,6 +168,7 @@ class Structure:
                     where, size = _two(view, place)
                     if view[where : where + 4] != b"OCHK" or at > _MOST_BLOCKS:
                         raise Unusual("a damaged header")
+                    self._check(where, size - 4)
                     blocks.append((where + 4, size - 8))
                 else:
                     yield kind, bits, place, length
@@ -255,8 +286,8 @@ class Structure:
 
     def _in_heap(self, heap: int, tree: int) -> Iterator[Member]:
         """The members of a group whose links are in a fractal heap."""
-        found = _Heap(self._view, heap)
-        for record in _records(self._view, tree):
+        found = _Heap(self._view, heap, self._check)
+        for record in _records(self._view, tree, self._check):
             yield self._link(*found.place(record[4:]))
 
 
@@ -276,6 +307,8 @@ def _shape_words(message: bytes) -> str:
     if not flags & 1:
         return ", ".join(map(str, lengths))
     most = struct.unpack_from(f"<{rank}Q", message, start + 8 * rank)
+    if any(n > m for n, m in zip(lengths, most, strict=True)):
+        raise Unusual("a damaged dataspace")
     pairs = zip(lengths, most, strict=True)
     return ", ".join(
         str(n) if n == m else f"{n}/{'Inf' if m == _UNDEFINED else m}" for n, m in pairs
@@ -285,10 +318,15 @@ def _shape_words(message: bytes) -> str:
 class _Heap:
     """A fractal heap: objects in blocks, each row of them twice as large as the one before."""
 
-    def __init__(self, view: Any, address: int) -> None:
+    def __init__(self, view: Any, address: int, check: _Checked) -> None:
         if view[address : address + 5] != b"FRHP\0" or _short(view, address + 7)[0]:
             raise Unusual("a damaged or filtered heap")
+        check(address, 142)
         self._view = view
+        self._check = check
+        #: Whether blocks have checksums, and which have been compared.
+        self._has_checksums = bool(view[address + 9] & 2)
+        self._compared: set[int] = set()
         place = address + 110
         self._width = _short(view, place)[0]
         self._start, largest = _two(view, place + 2)
@@ -313,6 +351,7 @@ class _Heap:
         if view[address : address + 4] != b"FHIB" or depth > 20 or rows > 64 or self._width > 256:
             raise Unusual("a damaged heap")
         place = address + 13 + self._offset_bytes
+        self._check(address, place - address + 8 * rows * self._width)
         for row in range(rows):
             size = self._start << max(row - 1, 0)
             for _column in range(self._width):
@@ -341,13 +380,17 @@ class _Heap:
                     break
             else:
                 raise Unusual("a damaged heap")
+        if self._has_checksums and address not in self._compared:
+            self._check(address, size, hole=13 + self._offset_bytes)
+            self._compared.add(address)
         return address + offset - first, int.from_bytes(identity[split:], "little")
 
 
-def _records(view: Any, address: int) -> Iterator[bytes]:
+def _records(view: Any, address: int, check: _Checked) -> Iterator[bytes]:
     """The records of a B-tree of version 2 that names links by their hash."""
     if view[address : address + 6] != b"BTHD\0\x05":
         raise Unusual("a damaged index")
+    check(address, 34)
     node, size, depth = struct.unpack_from("<IHH", view, address + 6)
     root, count = struct.unpack_from("<QH", view, address + 16)
     if not size or root == _UNDEFINED:
@@ -370,11 +413,13 @@ def _records(view: Any, address: int) -> Iterator[bytes]:
         if nodes > _MOST_NODES or view[at : at + 4] != (b"BTIN" if level else b"BTLF"):
             raise Unusual("a damaged index")
         place = at + 6
+        total = _bytes_for(sums[level - 1]) if level > 1 else 0
+        pointers = (count + 1) * (8 + widths[0] + total) if level else 0
+        check(at, 6 + count * size + pointers)
         for _record in range(count):
             yield view[place : place + size]
             place += size
         if level:
-            total = _bytes_for(sums[level - 1]) if level > 1 else 0
             for _child in range(count + 1):
                 below = int.from_bytes(view[place + 8 : place + 8 + widths[0]], "little")
                 stack.append((_one(view, place)[0], below, level - 1))

@@ -59,7 +59,8 @@ def sync_folder(path: str) -> None:
     try:
         os.fsync(descriptor)
     finally:
-        os.close(descriptor)
+        with contextlib.suppress(OSError):  # there is nothing in it that could be lost
+            os.close(descriptor)
 
 
 class lock_file:  # noqa: N801 - the name that users know

@@ -1,13 +1,17 @@
 """Run by test_mutations.py: HDF5 files or zarr stores, damaged.
 
-    mutated_files.py KIND FIRST COUNT
+    mutated_files.py KIND JOB FIRST COUNT
 
-KIND is hdf5, zarr or zip. Prints one line of JSON: what came of loading them, and what must not
-have been.
+KIND is hdf5, zarr or zip; JOB what is done with each damaged file: load, verify, rescue, or ask
+(the commands that show a file). Prints one line of JSON: what came of it, and what must not have
+been.
 """
 
+import contextlib
+import io
 import json
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -15,82 +19,30 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-import h5py
-import numpy as np
 from mutations import mutated_bytes, mutated_text, tried
+from sound_files import hdf5_files, stores, zip_file
 
+import memdata
+from _memdata_cli.listing import listed
 from memdata import MemGroup
+from memdata.cli import main as command
 
 #: What a load may take, and what its process may take besides: HDF5's own memory, threads.
 MAX_BYTES, BESIDE = 10 << 20, 512 << 20
 
-#: What one load may take; sound files take some milliseconds.
+#: What one trial may take; sound files take some milliseconds.
 SECONDS = 4
 
-
-def content() -> MemGroup:
-    """A small tree of many kinds of content."""
-    group = MemGroup()
-    group.attrs["dict"] = {"a": [1, None], "when": "2020-01-01"}
-    group.attrs["numbers"] = np.arange(3.0)
-    group.create_dataset("plain", data=np.arange(20, dtype="i4").reshape(4, 5))
-    group.create_dataset("text", data=np.array(["a", "bcd"], h5py.string_dtype()))
-    group.create_dataset("record", data=np.zeros(3, [("a", "f4"), ("b", "i2", (2,))]))
-    group.create_dataset("dates", data=np.array(["2020-01-01"], "M8[D]"))
-    for name, compression in (("packed", "gzip"), ("chunked", None)):
-        group.create_dataset(
-            f"deep/{name}", data=np.arange(60.0), chunks=(25,), compression=compression
-        )
-    group["deep/packed"].attrs["unit"] = "K"
-    return group
-
-
-def hdf5_files() -> list[bytes]:
-    """Sound files: as HDF5 has written them since 1.0, and the newest form; memdata's, h5py's."""
-    made = []
-    with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, "x.h5")
-        for libver in ("earliest", "latest"):
-            content().to_hdf5(path, libver=libver)
-            made.append(Path(path).read_bytes())
-        for libver in ("earliest", "latest"):
-            with h5py.File(path, "w", libver=libver, track_order=libver == "latest") as file:
-                file["x"] = np.arange(5)
-                file["soft"] = h5py.SoftLink("/x")
-                file["far"] = h5py.ExternalLink("none.h5", "/x")
-                file["type"] = np.dtype([("a", "i4"), ("b", "S3")])
-                file["ref"] = np.array([file["x"].ref], h5py.ref_dtype)
-                file.create_dataset(
-                    "g/packed",
-                    data=np.arange(100).reshape(10, 10),
-                    chunks=(3, 4),
-                    maxshape=(None, 10),
-                    compression="gzip",
-                    shuffle=True,
-                    fletcher32=True,
-                )
-                file["g"].attrs["vlen"] = np.array(
-                    [np.arange(3), np.arange(2)], h5py.vlen_dtype("i4")
-                )
-                layout = h5py.VirtualLayout((5,), "i8")
-                layout[:] = h5py.VirtualSource(".", "x", (5,))
-                file.create_virtual_dataset("virtual", layout)
-                file.create_dataset("compact", data=np.arange(3), dtype="i2")
-            made.append(Path(path).read_bytes())
-    return made
+#: What a damaged file may raise; memdata promises no other.
+ERRORS = (OSError, MemoryError, ValueError)
 
 
 class Stores:
     """Damages one file of a zarr folder at a time."""
 
     def __init__(self, folder: Path) -> None:
-        import zarr
-
-        formats = (2, 3) if zarr.__version__ >= "3" else (2,)
         self.stores = []
-        for zarr_format in formats:
-            path = folder / f"{zarr_format}.zarr"
-            content().to_file(path, zarr_format=zarr_format, consolidated=zarr_format == 2)
+        for path in stores(folder):
             files = sorted(file for file in path.rglob("*") if file.is_file())
             texts = [file for file in files if file.read_bytes()[:1] == b"{"]
             self.stores.append((path, [*texts, *texts, *files]))
@@ -98,7 +50,7 @@ class Stores:
     def damaged(self, number: int) -> tuple[str, Callable[[], object]]:
         """The path of a damaged store, and what mends it."""
         path, files = self.stores[number % len(self.stores)]
-        file = files[number // 2 % len(files)]
+        file = files[number // len(self.stores) % len(files)]
         before = file.read_bytes()
         if before[:1] == b"{":
             text = mutated_text(before.decode(), number)
@@ -128,32 +80,95 @@ def damager(kind: str, folder: Path) -> Stores | Files:
         return Files(hdf5_files(), str(folder / "x.h5"))
     if kind == "zarr":
         return Stores(folder)
-    content().to_file(folder / "x.zarr.zip", zarr_format=2)
-    return Files([(folder / "x.zarr.zip").read_bytes()], str(folder / "x.zarr.zip"))
+    path = folder / "x.zarr.zip"
+    return Files([zip_file(path)], str(path))
 
 
-def loaded(path: str) -> tuple[str, str | None]:
-    """What came of a load, and what must not have been."""
+def load(path: str) -> str:
+    """Load it; in a word what came of that."""
+    MemGroup.from_file(path, max_bytes=MAX_BYTES)
+    return "loaded"
+
+
+def verify(path: str) -> str:
+    """Verify it."""
+    return "good" if memdata.verify(path).ok else "damage found"
+
+
+def rescue(path: str) -> str:
+    """Rescue it; what comes out has to be sound."""
+    out = path + "-rescued.h5"
+    try:
+        found = memdata.rescue(path, out)
+        sound = memdata.verify(out)
+        assert sound.ok, str(sound)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(out)
+    return "rescued whole" if found.complete else "rescued in part"
+
+
+def ask(path: str) -> str:
+    """Ask the commands about it; that of lists reads HDF5 files itself."""
+    by_library = answer("ls", "-r", path)
+    answer("tree", path)
+    answer("info", path)
+    answer("head", f"{path}/{first_dataset(by_library)}")
+    by_itself = listed([path], recursive=True)
+    if by_itself is not None and by_itself != by_library:
+        assert_same_where_readable(by_itself, by_library or "")
+        return "more listed than the library can open"
+    return "not shown" if by_library is None else "shown"
+
+
+def answer(*words: str) -> str | None:
+    """What a command prints; None where it says in a line why it does not."""
+    said, complained = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(complained):
+        code = command(words)
+    assert code == (2 if complained.getvalue() else 0), f"{words}: {code}, {complained.getvalue()}"
+    return said.getvalue() if code == 0 else None
+
+
+def assert_same_where_readable(lines: str, by_library: str) -> None:
+    """Compare lists, but for what is at, or below, a name that the library cannot read."""
+    known = set(by_library.splitlines())
+    lost = [line.split()[0].rstrip("?") for line in known if " cannot be read: " in line]
+    for line in lines.splitlines() if known else ():
+        name = line.split()[0]
+        assert line in known or any(name.startswith(one) for one in lost), line
+
+
+def first_dataset(lines: str | None) -> str:
+    """The name of a dataset among the lines that `memdata ls` printed."""
+    found = re.search(r"^/(.*?) +Dataset", lines or "", re.MULTILINE)
+    return found[1] if found else "x"
+
+
+JOBS = {job.__name__: job for job in (load, verify, rescue, ask)}
+
+
+def outcome(job: Callable[[str], str], path: str) -> tuple[str, str | None]:
+    """What came of a job with a damaged file, and what must not have been."""
     before = sorted(os.listdir(os.path.dirname(path)))
+    wrong = None
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         try:
-            MemGroup.from_file(path, max_bytes=MAX_BYTES)
-        except (OSError, MemoryError, ValueError) as error:
+            what = job(path)
+            what = f"{what} with a warning" if said else what
+        except ERRORS as error:
             what = type(error).__name__
             wrong = None if path in str(error) else f"no name: {type(error).__name__}: {error}"
         except BaseException as error:  # noqa: BLE001 - any other is the finding
             what = type(error).__name__
             wrong = f"{what}: {error}"
-        else:
-            what = "loaded with a warning" if said else "loaded"
-            wrong = None
     if sorted(os.listdir(os.path.dirname(path))) != before:
         wrong = "it made files"
     return what, None if wrong is None else wrong[:300]
 
 
-def main(kind: str, first: int, count: int) -> None:
+def main(kind: str, job: str, first: int, count: int) -> None:
     """All trials."""
     place = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     with tempfile.TemporaryDirectory(dir=place) as above:
@@ -162,7 +177,7 @@ def main(kind: str, first: int, count: int) -> None:
 
         def trial(number: int) -> tuple[str, str | None]:
             path, mend = harm.damaged(number)
-            result = loaded(path)
+            result = outcome(JOBS[job], path)
             mend()
             return result
 
@@ -182,4 +197,4 @@ def main(kind: str, first: int, count: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]))
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))

@@ -8,27 +8,36 @@ from torture.scale import figure, rounds
 from torture.scripts import found_by
 
 
-@pytest.mark.timeout(7200)
-@pytest.mark.parametrize(
-    ("kind", "short", "full"),
-    [("hdf5", 1000, 100_000), ("zarr", 80, 40_000), ("zip", 200, 60_000)],
-    ids=["hdf5", "zarr", "zip"],
-)
-def test_damaged_files(kind, short, full):
+#: Kinds of files, what is done with them, and how many are tried.
+JOBS = [
+    ("hdf5", "load", 800, 100_000),
+    ("hdf5", "verify", 150, 20_000),
+    ("hdf5", "rescue", 100, 20_000),
+    ("hdf5", "ask", 60, 10_000),
+    ("zarr", "load", 150, 100_000),
+    ("zarr", "verify", 30, 10_000),
+    ("zarr", "rescue", 30, 10_000),
+    ("zarr", "ask", 30, 5000),
+    ("zip", "load", 150, 60_000),
+]
+
+
+@pytest.mark.timeout(20_000)
+@pytest.mark.parametrize(("kind", "job", "short", "full"), JOBS)
+def test_damaged_files(kind, job, short, full):
     if kind != "hdf5":
         pytest.importorskip("zarr")
     number = rounds(short=short, full=full)
-    found = found_by("mutated_files.py", kind, 0, number)
+    found = found_by("mutated_files.py", kind, job, 0, number, timeout=19_000)
     by_signal = {}
     for _, code in found["died"]:
         by_signal[signal.Signals(code).name] = by_signal.get(signal.Signals(code).name, 0) + 1
-    figure(f"{kind}: damaged files", f"{found['counts']}, died: {by_signal}")
+    figure(f"{kind}: damaged files, {job}", f"{found['counts']}, died: {by_signal}")
     assert found["wrong"] == []
     assert sum(found["counts"].values()) + len(found["died"]) == number
-    assert found["counts"]["loaded"] > 0
-    assert found["counts"]["OSError"] > 0
+    assert len(found["counts"]) > 1  # some are still good, others are not
     if kind == "hdf5":  # libhdf5 itself loops for ever, or crashes: see SECURITY.md
-        assert len(found["died"]) < number / 200
+        assert len(found["died"]) <= 1 + number / 200
     else:
         assert found["died"] == []
 

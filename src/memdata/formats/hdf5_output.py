@@ -56,7 +56,15 @@ def written(
         raise not_readable(filename, error) from error
     try:
         yield file, output
-    finally:
+    except BaseException as error:
         file.close()
         output.flush()
+        try:
+            output.check()
+        except OSError as cause:  # what HDF5 said of zeros that stand for what cannot be read
+            if isinstance(error, Exception):
+                raise cause from error
+        raise
+    file.close()
+    output.flush()
     output.check()
