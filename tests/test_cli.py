@@ -747,3 +747,19 @@ class TestProgram:
         code = f"{command} | head -1; exit ${{PIPESTATUS[0]}}"
         made = subprocess.run(["bash", "-c", code], capture_output=True, text=True)
         assert (made.returncode, made.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("count", [3, 40])
+def test_the_fast_list_leaves_structures_with_wrong_checksums_to_hdf5(tmp_path, count):
+    path = tmp_path / "x.h5"
+    with h5py.File(path, "w", libver="latest") as file:
+        for index in range(count):
+            file[f"name{index}"] = index
+    sound = listed([str(path)], recursive=True)
+    assert sound is not None
+    content = path.read_bytes()
+    for at in range(0, len(content), 1 + len(content) // 150):
+        damaged = bytearray(content)
+        damaged[at] ^= 4
+        path.write_bytes(damaged)
+        assert listed([str(path)], recursive=True) in (sound, None), at

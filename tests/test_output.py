@@ -121,7 +121,10 @@ def test_hdf5_that_cannot_read_the_file_is_told_why(tmp_path):
         file["x"] = 1
     descriptor = os.open(path, os.O_WRONLY)
     try:
-        with pytest.raises(OSError, match=os.strerror(errno.EBADF)), written(descriptor, path, "r+"):
+        with (
+            pytest.raises(OSError, match=os.strerror(errno.EBADF)),
+            written(descriptor, path, "r+"),
+        ):
             pass
     finally:
         os.close(descriptor)

@@ -1,5 +1,6 @@
 """Checksums, and what is told and kept of damaged files."""
 
+import json
 import os
 import zlib
 
@@ -142,6 +143,32 @@ class TestVerify:
         (damage,) = memdata.verify(tmp_path / "x.h5").damages
         assert (damage.path, damage.what) == ("/", "unreadable")
 
+    def test_what_was_never_written_takes_no_time(self, tmp_path):
+        path = tmp_path / "x.h5"
+        with h5py.File(path, "w") as file:
+            file.create_dataset("one_piece", (10**15,), "f8")
+            file.create_dataset("chunks", (10**15,), "f8", chunks=(10**4,), fletcher32=True)
+            file["chunks"][:3] = 1
+        result = memdata.verify(path)
+        assert (result.ok, result.datasets) == (True, 2)
+        overwrite(path, place(path, "chunks", 0), b"\xff")
+        assert found(memdata.verify(path).damages) == [
+            ("/chunks", "unreadable", (slice(0, 10**4),))
+        ]
+
+    def test_chunks_for_which_there_is_no_memory_are_damaged(self, tmp_path):
+        zarr = pytest.importorskip("zarr")
+        zarr.open_group(tmp_path / "x.zarr", mode="w")
+        (tmp_path / "x.zarr" / "x").mkdir()
+        metadata = {"shape": [10**15], "chunks": [10**15], "dtype": "<f8", "order": "C"}
+        rest = {"zarr_format": 2, "compressor": None, "filters": None, "fill_value": 0}
+        (tmp_path / "x.zarr" / "x" / ".zarray").write_text(json.dumps(metadata | rest))
+        (tmp_path / "x.zarr" / "zarr.json").unlink(missing_ok=True)
+        (tmp_path / "x.zarr" / ".zgroup").write_text('{"zarr_format": 2}')
+        (tmp_path / "x.zarr" / "x" / "0").write_bytes(b"few")
+        damages = memdata.verify(tmp_path / "x.zarr").damages
+        assert {(damage.path, damage.what) for damage in damages} == {("/x", "unreadable")}
+
     @pytest.mark.parametrize("kind", KINDS)
     def test_a_file_must_be_there(self, tmp_path, kind):
         with pytest.raises(FileNotFoundError):
@@ -210,6 +237,111 @@ class TestRescue:
         data[lost] = 0
         assert np.array_equal(MemGroup.from_file(tmp_path / "new.h5")["x"], data)
         assert sorted(os.listdir(tmp_path)) == ["new.h5", "x.h5"]
+
+    def test_a_chunk_of_a_small_array_does_not_take_the_store_along(self, tree, tmp_path):
+        tree.create_dataset("small", data=np.arange(1, 7), chunks=(2,), compression="gzip")
+        tree.to_file(tmp_path / "x.zarr")
+        (chunk,) = (p for p in (tmp_path / "x.zarr" / "small").rglob("1") if p.is_file())
+        chunk.write_bytes(b"hello")
+        result = memdata.rescue(tmp_path / "x.zarr", tmp_path / "new.h5")
+        assert found(result.lost) == [("/small", "unreadable", (slice(2, 4),))]
+        assert found(memdata.verify(tmp_path / "x.zarr").damages) == found(result.lost)
+        tree["small"][2:4] = 0
+        assert memdata.equal(tmp_path / "new.h5", tree)
+
+    @pytest.mark.parametrize("zarr_format", [2, 3])
+    @pytest.mark.parametrize("path", ["", "a"])
+    @pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"zarr_format": 9}'])
+    def test_groups_without_metadata_still_have_members(
+        self, tree, tmp_path, zarr_format, path, content
+    ):
+        if pytest.importorskip("zarr").__version__ < str(zarr_format):
+            pytest.skip("zarr 2 has no format 3")
+        store = tmp_path / "x.zarr"
+        tree.to_file(store, zarr_format=zarr_format, consolidated=zarr_format == 2)
+        metadata = store / path / (".zgroup" if zarr_format == 2 else "zarr.json")
+        metadata.write_bytes(content)
+        result = memdata.rescue(store, tmp_path / "new.h5")
+        assert found(result.lost) == [(f"/{path}", "unreadable", None)]
+        if path and zarr_format == 3:  # they were in the same file
+            tree["a"].attrs.clear()
+        assert memdata.equal(tmp_path / "new.h5", tree)
+        assert metadata.read_bytes() == content
+        assert sorted(os.listdir(tmp_path)) == ["new.h5", "x.zarr"]
+
+    def test_metadata_in_one_place_are_not_needed(self, tree, tmp_path):
+        pytest.importorskip("zarr")
+        tree.to_file(tmp_path / "x.zarr", zarr_format=2, consolidated=True)
+        (tmp_path / "x.zarr" / ".zmetadata").write_bytes(b"{")
+        result = memdata.rescue(tmp_path / "x.zarr", tmp_path / "new.h5")
+        assert [damage.path for damage in result.lost] == ["/"]
+        assert memdata.equal(tmp_path / "new.h5", tree)
+
+    def test_what_was_hardly_written_is_left_out(self, tmp_path):
+        with h5py.File(tmp_path / "x.h5", "w") as file:
+            file.create_dataset("sparse", (10**15,), "f8", chunks=(10**4,))
+            file["sparse"][:3] = 1
+            file["again"] = file["sparse"]
+            file["good"] = [1, 2]
+        result = memdata.rescue(tmp_path / "x.h5", tmp_path / "new.h5")
+        assert [damage.path for damage in result.lost] == ["/again"]
+        assert list(MemGroup.from_file(tmp_path / "new.h5")) == ["good"]
+
+    def test_elements_of_variable_length_that_are_lost(self, tmp_path):
+        path = tmp_path / "x.h5"
+        reference = h5py.ref_dtype
+        both = np.dtype([("n", "i4"), ("text", h5py.string_dtype())])
+        with h5py.File(path, "w") as file:
+            for name, dtype in (("ragged", h5py.vlen_dtype("i4")), ("ref", reference), ("b", both)):
+                made = file.create_dataset(name, (4,), dtype, chunks=(2,), compression="gzip")
+                element = {
+                    "ragged": np.arange(2, dtype="i4"),
+                    "ref": file.ref,
+                    "b": np.array((1, b"a"), both),
+                }[name]
+                for index in range(4):
+                    made[index] = element
+        for name in ("ragged", "ref", "b"):
+            overwrite(path, place(path, name, 1), b"\xff" * 8)
+        result = memdata.rescue(path, tmp_path / "new.h5")
+        assert all(damage.index == (slice(2, 4),) for damage in result.lost)
+        assert len(result.lost) == 3
+        loaded = MemGroup.from_file(tmp_path / "new.h5")
+        assert [len(row) for row in loaded["ragged"]] == [2, 2, 0, 0]
+        assert loaded["b"]["n"].tolist() == [1, 1, 0, 0]
+
+    def test_filters_that_make_no_sense_are_left_out(self, tmp_path):
+        path = tmp_path / "x.h5"
+        data = np.arange(100_000)
+        with h5py.File(path, "w") as file:
+            file.create_dataset("x", data=data, chunks=(10_000,), compression="gzip")
+        content = path.read_bytes()
+        at = content.index(b"deflate\0") + 8
+        assert content[at] == 4  # the level
+        overwrite(path, at, b"\x63")
+        result = memdata.rescue(path, tmp_path / "new.h5")
+        assert [damage.path for damage in result.lost] == ["/x"]
+        assert np.array_equal(MemGroup.from_file(tmp_path / "new.h5")["x"], data)
+
+    @pytest.mark.parametrize("kind", KINDS)
+    @pytest.mark.parametrize("chunks", [(7, 11), (1000, 3)])
+    def test_checksums_are_compared_whatever_the_pieces(self, tmp_path, kind, chunks, monkeypatch):
+        tree = MemGroup()
+        data = np.random.default_rng(0).random((100, 60))
+        tree.create_dataset("x", data=data, chunks=chunks)
+        path = tmp_path / kind
+        tree.to_file(path, checksum=True)
+        assert memdata.rescue(path, tmp_path / "new.h5").complete
+        if kind == "x.h5":
+            with h5py.File(path, "r+") as file:
+                file["x"][50, 30] = 0
+        else:
+            import zarr
+
+            zarr.open_group(path, mode="r+")["x"][50, 30] = 0
+        changed = memdata.rescue(path, tmp_path / "new.h5", overwrite=True).changed
+        assert found(changed) == found(memdata.verify(path).damages)
+        assert len(changed) == 1
 
     def test_links_stay_links(self, tree, tmp_path):
         tree["again"] = tree["a/plain"]

@@ -13,6 +13,8 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import h5py
+import numcodecs
 import numpy as np
 import pytest
 
@@ -223,6 +225,20 @@ class TestBrokenData:
         path.write_text(json.dumps(text))
         with pytest.raises((MemoryError, ValueError)):
             MemGroup.from_file(broken)
+
+    def test_more_elements_than_a_chunk_has_bytes(self, tmp_path, zarr_format):
+        tree = MemGroup()
+        tree.create_dataset("x", data=np.array(["a", "bcd"], object), dtype=h5py.string_dtype())
+        path = tmp_path / "x.zarr"
+        tree.to_file(path, zarr_format=zarr_format)
+        chunk = chunk_file(path / "x", zarr_format)
+        told = (10**9).to_bytes(4, "little")
+        chunk.write_bytes(told + numcodecs.VLenUTF8().encode(np.array(["a"], object))[4:])
+        if zarr_format == 2:
+            metadata = json.loads((path / "x" / ".zarray").read_text())
+            (path / "x" / ".zarray").write_text(json.dumps({**metadata, "compressor": None}))
+        with pytest.raises(OSError, match="declares 1000000000 elements"):
+            MemGroup.from_file(path)
 
     @pytest.mark.parametrize("limit", [100, 30_000, 159_999])
     def test_max_bytes(self, broken, limit):

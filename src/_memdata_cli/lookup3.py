@@ -29,7 +29,8 @@ def lookup3(data: Any) -> int:
     a = b = c = (0xDEADBEEF + size) & _MASK
     if not size:
         return c
-    words = struct.unpack(f"<{-(-size // 12) * 3}I", bytes(data) + bytes(-size % 12))
+    padded = bytes(data) + bytes(-size % 12)
+    words: tuple[int, ...] = struct.unpack(f"<{len(padded) // 4}I", padded)
     for place in range(0, len(words) - 3, 3):
         a = (a + words[place]) & _MASK
         b = (b + words[place + 1]) & _MASK

@@ -7,10 +7,11 @@ on filters. Programs that know nothing of this see two attributes of a dataset.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -22,7 +23,16 @@ if TYPE_CHECKING:
     from memdata.formats.tree import DatasetNode, Options, Plan, Source
     from memdata.transfer.ranks import Ranks
 
-__all__ = ["NAMES", "Checksums", "blocks_of", "checksums_of", "crc32", "found_in", "read_block"]
+__all__ = [
+    "NAMES",
+    "Checksums",
+    "add_checksums",
+    "blocks_of",
+    "crc32",
+    "found_in",
+    "hollow",
+    "read_block",
+]
 
 Array = np.ndarray[Any, Any]
 Shape = tuple[int, ...]
@@ -34,6 +44,9 @@ NAMES = ("__memdata_crc32", "__memdata_crc32_block")
 #: Bytes of a block of a dataset without chunks, and how many blocks there may be: HDF5 takes
 #: attributes of up to 64 KiB everywhere.
 _BLOCK_BYTES, _MOST_BLOCKS = 1 << 20, 8192
+
+#: A dataset of more bytes, of which less than one in so many was ever written, is hollow.
+_HOLLOW_BYTES, _HOLLOW_SHARE = 1 << 30, 64
 
 
 class Checksums(NamedTuple):
@@ -161,6 +174,13 @@ def checksummed(node: DatasetNode) -> bool:
     return node.shape is not None and node.nbytes > 0
 
 
+def hollow(node: DatasetNode) -> bool:
+    """Whether a dataset in a file declares far more elements than were ever written."""
+    if node.stored is None or node.nbytes <= _HOLLOW_BYTES:
+        return False
+    return node.nbytes > _HOLLOW_SHARE * node.stored.written()
+
+
 def sums_of_blocks(
     source: Source, node: DatasetNode, blocks: Iterable[Block], options: Options
 ) -> Iterator[int]:
@@ -199,3 +219,44 @@ def checksums_of(
             joined = [value for part in lists for value in part or ()]
             result[path] = Checksums(shape, np.array(joined, np.uint32))
     return result
+
+
+def add_checksums(
+    plan: Plan,
+    ranks: Ranks,
+    what: str,
+    errors: Callable[[], contextlib.AbstractContextManager[None]],
+    reader: Callable[[], contextlib.AbstractContextManager[Source]],
+    write: Callable[[dict[str, Checksums]], object],
+) -> None:
+    """Read what was written, and add the checksums of it. Collective.
+
+    Parameters
+    ----------
+    plan : Plan
+        What was written; what the file had before has its checksums already.
+    ranks : Ranks
+    what : str
+        What is being done, for errors.
+    errors : callable
+        Makes a context in which errors get the name of the user's file.
+    reader : callable
+        Opens the file.
+    write : callable
+        Given the checksums by path, on the first rank.
+    """
+    from memdata.formats.tree import Options
+
+    paths = ranks.share({node.path for node in plan.datasets()})
+    options = Options(convert_attribute_strings=False, keep_links=True)
+    with ranks.together(what):
+        pass  # all have written
+    with contextlib.ExitStack() as stack:
+        with ranks.together(what), errors():
+            source = stack.enter_context(reader())
+            written = source.plan(options)
+        sums = checksums_of(source, written, paths, options, ranks, what)
+    with ranks.together(what):
+        if ranks.first:
+            with errors():
+                write(sums)

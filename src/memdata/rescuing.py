@@ -3,35 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 import re
 import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING, NamedTuple
 
 from memdata import fileformats
-from memdata.checksums import NAMES, block_shape, blocks_of, read_block
-from memdata.formats.tree import run_shape
-from memdata.verifying import Damage, left_out, lines_of, options_for_damaged, verified
+from memdata.verifying import Damage, left_out, lines_of, options_for_damaged
 
 if TYPE_CHECKING:
     from memdata.fileformats import FileFormat
-    from memdata.formats.tree import DatasetNode, Options, Plan, Source
+    from memdata.formats.tree import Source
     from memdata.progress import ProgressLike
 
 __all__ = ["Rescue", "rescue"]
 
-Array = np.ndarray[Any, Any]
-Shape = tuple[int, ...]
-Block = tuple[slice, ...]
-
-#: Bytes of the pieces in which the elements of a dataset without chunks are tried: those of a
-#: block of a disk.
-_PIECE = 4096
+#: Bytes of a file, at most.
+_LONGEST = (1 << 63) - 1
 
 
 @dataclass(frozen=True)
@@ -106,8 +98,11 @@ def rescue(
 
     Notes
     -----
-    Of an HDF5 file that was cut off, HDF5 opens nothing. A copy beside `out`, as long as the file
-    was, is read then; what lay behind the cut is lost.
+    Of an HDF5 file that was cut off, HDF5 opens nothing, as zarr of a group whose metadata are
+    damaged. A copy beside `out` is read then: as long as the file was, or with metadata that say
+    nothing.
+
+    Datasets that declare far more than was ever written into them are left out.
 
     Examples
     --------
@@ -121,6 +116,7 @@ def rescue(
     ...     memdata.rescue(name, os.path.join(folder, "new.h5")).complete
     True
     """
+    from memdata.tolerant import TolerantSource
     from memdata.transfer.load import file_name
     from memdata.transfer.ranks import Ranks
     from memdata.transfer.save import save_source
@@ -130,38 +126,71 @@ def rescue(
     if os.path.exists(new) and os.path.samefile(name, new):
         raise FileExistsError(f"{new}: a file is not rescued into itself")
     chosen = file_format or fileformats.guess_file_format(name)
-    with _opened(name, chosen, new) as (source, end):
-        tolerant = _Tolerant(source, end)
-        target = fileformats.guess_file_format(new)
-        mode = "w" if overwrite else "w-"
-        save_source(tolerant, new, mode, target, options_for_damaged(), Ranks(), show=progress)
-        changed = [d for d in verified(source, name).damages if d.what == "changed"]
-    lost = [*left_out(tolerant.skipped), *tolerant.lost]
-    return Rescue(name, new, tuple(lost), tuple(changed), tolerant.datasets)
+    target = fileformats.guess_file_format(new)
+    mode = "w" if overwrite else "w-"
+    with _opened(name, chosen, new) as damaged:
+        source = TolerantSource(damaged.source, damaged.end)
+        save_source(source, new, mode, target, options_for_damaged(), Ranks(), show=progress)
+    lost = [*damaged.lost, *left_out(source.skipped), *source.lost]
+    if damaged.copy:
+        lost = [dataclasses.replace(one, text=one.text.replace(damaged.copy, name)) for one in lost]
+    return Rescue(name, new, tuple(lost), tuple(source.changed), source.datasets)
+
+
+class _Opened(NamedTuple):
+    """A damaged file that is open.
+
+    Attributes
+    ----------
+    source : Source
+    copy : str
+        The name of a copy of it that is read instead; empty where there is none.
+    end : int or None
+        The length that the file has, where the copy is longer.
+    lost : list of Damage
+        What was mended in the copy.
+    """
+
+    source: Source
+    copy: str
+    end: int | None
+    lost: list[Damage]
 
 
 @contextlib.contextmanager
-def _opened(
-    name: str, file_format: type[FileFormat], out: str
-) -> Iterator[tuple[Source, int | None]]:
-    """The damaged file; where a longer copy of it is read, the length that it has."""
+def _opened(name: str, file_format: type[FileFormat], out: str) -> Iterator[_Opened]:
+    """The damaged file, or a copy beside `out` of what its library does not open as it is."""
     from memdata.transfer.load import opener_of_file
 
+    folder = os.path.dirname(os.path.abspath(out))
     with contextlib.ExitStack() as stack:
-        end = None
+        copy, end, lost = "", None, []
+        if file_format is fileformats.Zarr and os.path.isdir(name):
+            from memdata.formats.zarr_mending import damaged_groups, mended_copy
+
+            groups = damaged_groups(name)
+            if groups:
+                above = stack.enter_context(tempfile.TemporaryDirectory(dir=folder))
+                copy = mended_copy(name, groups, os.path.join(above, "mended.zarr"))
+                lost = [Damage(path, "unreadable", text) for path, text in groups.items()]
         try:
-            source = stack.enter_context(opener_of_file(name, file_format, {})())
+            try:
+                source = stack.enter_context(opener_of_file(copy or name, file_format, {})())
+            except OSError as error:
+                length = _length_told(error)
+                if length is None or length > _LONGEST or copy:
+                    raise
+                end = os.path.getsize(name)
+                file = stack.enter_context(tempfile.NamedTemporaryFile(dir=folder, suffix=".h5"))
+                copy = file.name
+                shutil.copyfile(name, copy)
+                os.truncate(copy, length)
+                source = stack.enter_context(opener_of_file(copy, file_format, {})())
+            yield _Opened(source, copy, end, lost)
         except OSError as error:
-            length = _length_told(error)
-            if length is None:
+            if not copy or copy not in str(error):
                 raise
-            end = os.path.getsize(name)
-            folder = os.path.dirname(os.path.abspath(out))
-            copy = stack.enter_context(tempfile.NamedTemporaryFile(dir=folder, suffix=".h5"))
-            shutil.copyfile(name, copy.name)
-            os.truncate(copy.name, length)
-            source = stack.enter_context(opener_of_file(copy.name, file_format, {})())
-        yield source, end
+            raise OSError(str(error).replace(copy, name)) from error
 
 
 def _length_told(error: BaseException) -> int | None:
@@ -173,155 +202,3 @@ def _length_told(error: BaseException) -> int | None:
             return int(found[1])
         told = told.__cause__
     return None
-
-
-class _Tolerant:
-    """A source whose damaged elements are fill values.
-
-    Attributes
-    ----------
-    lost : list of Damage
-        Which elements those are.
-    skipped : list of (path, reason)
-        What the plan had to leave out.
-    datasets : int
-        How many it has.
-    """
-
-    def __init__(self, source: Source, end: int | None) -> None:
-        self._source = source
-        self._end = end
-        self.lost: list[Damage] = []
-        self.skipped: list[tuple[str, str]] = []
-        self.datasets = 0
-
-    def plan(self, options: Options) -> Plan:
-        plan = self._source.plan(options)
-        for node in plan.datasets():
-            self.datasets += 1
-            if node.stored is not None:
-                node.stored = _TolerantStored(self._source, node, options, self._end, self.lost)
-        self.skipped, plan.skipped = plan.skipped, []
-        for node in plan.datasets():  # the new file's elements are others, or may be
-            node.attrs = {key: value for key, value in node.attrs.items() if key not in NAMES}
-        return plan
-
-    def stored(self, node: DatasetNode, index: Any, options: Options) -> Any:
-        return self._source.stored(node, index, options)
-
-    def close(self) -> None:
-        self._source.close()
-
-
-class _TolerantStored:
-    """The elements of a dataset; fill values where they cannot be read."""
-
-    def __init__(
-        self,
-        source: Source,
-        node: DatasetNode,
-        options: Options,
-        end: int | None,
-        lost: list[Damage],
-    ) -> None:
-        inner = node.stored
-        assert inner is not None
-        assert node.shape is not None
-        self.shape = inner.shape
-        self.dtype = inner.dtype
-        self.file_name = inner.file_name
-        self._inner: Any = inner
-        self._source = source
-        self._node = node
-        self._whole: Shape = node.shape
-        self._options = options
-        self._end = end
-        self._lost = lost
-
-    def piece_rows(self) -> int:
-        rows: int = self._inner.piece_rows()
-        return rows
-
-    def extent(self) -> None:
-        """Elements are read one piece after the other, never as they lie in the file."""
-
-    def read_rows(self, start: int, stop: int, out: Array) -> None:
-        try:
-            if self._end is None:
-                self._inner.read_rows(start, stop, out)
-                return
-        except (OSError, RuntimeError, ValueError):
-            pass
-        if not self._whole:
-            self._read(out, ())
-            return
-        chunks = self._node.filters.chunks
-        step = chunks
-        if chunks is None:
-            step = run_shape(self._whole, self.dtype.itemsize, _PIECE)
-        shape = block_shape((stop - start, *self._whole[1:]), self.dtype.itemsize, step)
-        for block in blocks_of(out.shape, shape):
-            rows = slice(block[0].start + start, block[0].stop + start)
-            self._read(out[block], (rows, *block[1:]))
-
-    def _read(self, out: Array, block: Block) -> None:
-        node = self._node
-        stored, node.stored = node.stored, self._inner  # a scalar is read through it
-        try:
-            if self._end is not None and _end_of(node, block) > self._end:
-                raise OSError("the file was cut off before it")
-            out[...] = read_block(self._source, node, block, self._options)
-        except (OSError, RuntimeError, ValueError) as error:
-            out[...] = _fill_of(node)
-            _add(self._lost, Damage(node.path, "unreadable", str(error), block))
-        finally:
-            node.stored = stored
-
-
-def _add(lost: list[Damage], new: Damage) -> None:
-    """Note a damage; one that goes on where the last one ended is one with it."""
-    while lost and (joined := _joined(lost[-1], new)) is not None:
-        lost.pop()
-        new = joined
-    lost.append(new)
-
-
-def _joined(last: Damage, new: Damage) -> Damage | None:
-    """Two damages as one, where they are neighbours along one axis."""
-    if not last.index or not new.index or (last.path, last.text) != (new.path, new.text):
-        return None
-    apart = [axis for axis, part in enumerate(new.index) if part != last.index[axis]]
-    if len(apart) != 1 or last.index[apart[0]].stop != new.index[apart[0]].start:
-        return None
-    index = list(new.index)
-    index[apart[0]] = slice(last.index[apart[0]].start, new.index[apart[0]].stop)
-    return Damage(new.path, new.what, new.text, tuple(index))
-
-
-def _fill_of(node: DatasetNode) -> Any:
-    value = node.creation.get("fillvalue")
-    if value is not None:
-        return value
-    return np.zeros((), node.dtype)[()] if not node.dtype.hasobject else 0
-
-
-def _end_of(node: DatasetNode, block: Block) -> int:
-    """Where elements of an HDF5 dataset end in the file; 0 where they have no place there."""
-    dataset = node.source
-    if not hasattr(dataset, "get_offset"):
-        return 0
-    if node.filters.chunks is not None:
-        origin = tuple(
-            part.start // step * step
-            for part, step in zip(block, node.filters.chunks, strict=False)
-        )
-        info = dataset.get_chunk_info_by_coord(origin)
-        return 0 if info.byte_offset is None else int(info.byte_offset + info.size)
-    offset = dataset.get_offset()
-    if offset is None:
-        return 0
-    assert node.shape is not None
-    last = 0
-    for part, length in zip(block, node.shape, strict=True):
-        last = last * length + part.stop - 1
-    return int(offset + (last + 1) * node.dtype.itemsize)

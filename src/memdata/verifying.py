@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -194,30 +194,56 @@ def verified(source: Source, name: str, progress: ProgressLike = None) -> Verifi
     return Verification(name, tuple(found.damages), count, found.checked, found.nbytes)
 
 
+def changed(path: str, block: Block, content: Any, told: int) -> list[Damage]:
+    """What is wrong with a block, of which the checksum is told."""
+    from memdata.checksums import crc32
+
+    now = None
+    with contextlib.suppress(TypeError):
+        now = crc32(content)
+    if now == told:
+        return []
+    text = f"its checksum was {told:08x} when it was saved"
+    return [Damage(path, "changed", text, block)]
+
+
 def _verify_dataset(
     source: Source, node: DatasetNode, options: Options, found: _Found, bar: Progress
 ) -> None:
-    from memdata.checksums import Checksums, block_shape, blocks_of, crc32, found_in, read_block
+    from memdata.checksums import block_shape, blocks_of, found_in, hollow, read_block
 
     assert node.shape is not None
-    sums: Checksums | None = found_in(node.attrs, node.shape)
+    sums = None if hollow(node) else found_in(node.attrs, node.shape)
     found.checked += sums is not None
-    if sums is None:
-        shape = block_shape(node.shape, node.dtype.itemsize, node.filters.chunks)
+    blocks: Iterable[Block]
+    if hollow(node):
+        blocks = _written_blocks(node)
+    elif sums is not None:
+        blocks = blocks_of(node.shape, sums.block)
     else:
-        shape = sums.block
-    for number, block in enumerate(blocks_of(node.shape, shape)):
+        shape = block_shape(node.shape, node.dtype.itemsize, node.filters.chunks)
+        blocks = blocks_of(node.shape, shape)
+    for number, block in enumerate(blocks):
         try:
             part: Any = read_block(source, node, block, options)
-        except (OSError, RuntimeError, ValueError) as error:
-            found.damages.append(Damage(node.path, "unreadable", str(error), block))
+        except (OSError, RuntimeError, ValueError, MemoryError) as error:
+            text = str(error) or type(error).__name__
+            found.damages.append(Damage(node.path, "unreadable", text, block))
             continue
         if sums is not None:
-            told, now = int(sums.values[number]), None
-            with contextlib.suppress(TypeError):
-                now = crc32(part)
-            if now != told:
-                text = f"its checksum was {told:08x} when it was saved"
-                found.damages.append(Damage(node.path, "changed", text, block))
+            found.damages += changed(node.path, block, part, int(sums.values[number]))
         found.nbytes += part.nbytes
         bar.advance(part.nbytes)
+
+
+def _written_blocks(node: DatasetNode) -> Iterator[Block]:
+    """The chunks of an HDF5 dataset that were written; nothing of others."""
+    assert node.shape is not None
+    chunks, dataset = node.filters.chunks, node.source
+    if chunks is None or not hasattr(dataset, "get_chunk_info"):
+        return
+    rest = tuple(slice(0, length) for length in node.shape[len(chunks) :])
+    for number in range(dataset.get_num_chunks()):
+        start = dataset.get_chunk_info(number).chunk_offset
+        ends = zip(start, chunks, node.shape, strict=False)
+        yield (*(slice(a, min(a + step, n)) for a, step, n in ends), *rest)

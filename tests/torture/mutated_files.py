@@ -189,7 +189,7 @@ def main(kind: str, job: str, first: int, count: int) -> None:
                 range(first, first + count),
                 more_memory=MAX_BYTES + BESIDE,
                 seconds=SECONDS,
-                after_death=lambda: shutil.copytree(keep, folder, dirs_exist_ok=True),
+                after_death=lambda: (shutil.rmtree(folder), shutil.copytree(keep, folder)),
             )
         finally:
             shutil.rmtree(keep)

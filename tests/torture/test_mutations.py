@@ -7,7 +7,6 @@ import pytest
 from torture.scale import figure, rounds
 from torture.scripts import found_by
 
-
 #: Kinds of files, what is done with them, and how many are tried.
 JOBS = [
     ("hdf5", "load", 800, 100_000),

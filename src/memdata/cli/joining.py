@@ -6,6 +6,7 @@ The elements are read from their files when they are written; nothing is loaded 
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -37,6 +38,10 @@ class _Pieces:
 
     def extent(self) -> None:
         """None: the elements lie in several files."""
+
+    def written(self) -> int:
+        """As many bytes as the files declare."""
+        return self.dtype.itemsize * math.prod(self.shape)
 
     def read_rows(self, start: int, stop: int, out: Array) -> None:
         """Read rows of all, or of those files that have them."""

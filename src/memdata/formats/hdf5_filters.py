@@ -226,7 +226,7 @@ def named_filters(pipeline: Pipeline, chunks: Shape | None) -> Filters:
         elif code == h5z.FILTER_FLETCHER32:
             flags["fletcher32"] = True
         elif code == h5z.FILTER_SCALEOFFSET:
-            flags["scaleoffset"] = values[1]
+            flags["scaleoffset"] = values[1] if len(values) > 1 else 0
         else:
             compression, options = _named_compression(code, values)
     return Filters(chunks, compression, options, **flags)
@@ -259,6 +259,8 @@ def _named_compression(code: int, values: tuple[int, ...]) -> tuple[Any, Any]:
     if code == h5z.FILTER_LZF:
         return "lzf", None
     if code == h5z.FILTER_SZIP:
+        if len(values) < 2:
+            return "szip", None
         return "szip", ("ec" if values[0] & h5z.SZIP_EC_OPTION_MASK else "nn", values[1])
     if code == H5FILTER:
         blocksize, compressor = (*values, 0, 0, 0, 0, 0)[3:5]

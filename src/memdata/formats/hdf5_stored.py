@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -100,6 +101,19 @@ class StoredHDF5:
         if self._selection is not None or self._convert:
             return None
         return self._extent()
+
+    def written(self) -> int:
+        """How many bytes were written; see `memdata.formats.tree.StoredData`."""
+        dataset, itemsize = self._dataset, self._known.dtype.itemsize
+        try:
+            if self.chunks is not None:
+                return int(dataset.get_num_chunks()) * math.prod(self.chunks) * itemsize
+            if dataset.get_create_plist().get_layout() != h5d.CONTIGUOUS or self._elsewhere():
+                return math.prod(self._space_shape) * itemsize
+            size = os.path.getsize(self.file_name)
+            return min(int(dataset.get_storage_size()), size)
+        except (OSError, RuntimeError):
+            return 0
 
     def _extent(self) -> tuple[int, int] | None:
         """Where the bytes of all elements lie, whatever is selected or converted."""

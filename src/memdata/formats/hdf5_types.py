@@ -256,7 +256,10 @@ def known_type(type_id: Any) -> KnownType:
 
 def described_type(type_id: Any, encoded: bytes) -> KnownType:
     """`known_type` without the memory."""
-    dtype: Dtype = type_id.dtype
+    try:
+        dtype: Dtype = type_id.dtype
+    except SyntaxError as error:  # a tag of h5py's for a type of NumPy
+        raise ValueError(f"a tag that is no type: {error}") from None
     if dtype.kind in "iufc" and dtype.metadata is None and dtype.isnative:
         dtype = np.dtype(dtype.type)  # "=" where h5py says "<"
     elif dtype.kind in "mM":

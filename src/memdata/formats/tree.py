@@ -38,6 +38,7 @@ __all__ = [
     "StoredData",
     "Target",
     "TypeNode",
+    "lines_of",
     "rows_together",
     "too_deep",
 ]
@@ -91,6 +92,9 @@ class StoredData(Protocol):
 
     def extent(self) -> tuple[int, int] | None:
         """Descriptor and offset, where the bytes lie in one piece as memory holds them."""
+
+    def written(self) -> int:
+        """How many bytes of elements were ever written, at most."""
 
 
 class Copier(Protocol):
@@ -419,18 +423,15 @@ class Plan:
 
     def what_is_missing(self) -> str:
         """What is left out and why, a line each."""
-        return _lines(self.skipped)
-
-    def what_is_replaced(self) -> str:
-        """Which filters were replaced and by what, a line each."""
-        return _lines(self.replaced)
+        return lines_of(self.skipped)
 
     def datasets(self) -> Iterable[DatasetNode]:
         """The datasets in order."""
         return (node for node in self.nodes if isinstance(node, DatasetNode))
 
 
-def _lines(found: list[tuple[str, str]]) -> str:
+def lines_of(found: list[tuple[str, str]]) -> str:
+    """Paths and what is to be said of each, a line each."""
     lines = "".join(f"\n  {path}: {text}" for path, text in found[:50])
     more = len(found) - 50
     return f"{lines}\n  and {more} more" if more > 0 else lines

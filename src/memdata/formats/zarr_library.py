@@ -21,7 +21,6 @@ from memdata.formats.zarr_folder import folder_store, settle
 
 __all__ = [
     "Layout",
-    "careful",
     "close",
     "consolidate",
     "default_format",
@@ -235,6 +234,20 @@ def _names(group: Any) -> set[str]:
 
 async def _listed(store: Any, path: str) -> list[str]:
     return [name.rstrip("/") async for name in store.list_dir(path)]
+
+
+def count_keys(array: Any) -> int:
+    """How many keys an array has in its store: at least as many as chunks, or shards."""
+    prefix = array.path + "/" if array.path else ""
+    if major() < 3:
+        return sum(key.startswith(prefix) for key in array.store)
+    from zarr.core.sync import sync
+
+    return int(sync(_counted(array.store, prefix)))
+
+
+async def _counted(store: Any, prefix: str) -> int:
+    return sum([1 async for _key in store.list_prefix(prefix)])
 
 
 def make_group(parent: Any, name: str, attrs: dict[str, Any]) -> Any:
@@ -470,38 +483,6 @@ def read(array: Any, index: tuple[slice, ...], out: Array) -> None:
 
         buffer = default_buffer_prototype().nd_buffer.from_ndarray_like(out)
         array.get_basic_selection(index, out=buffer)
-
-
-def careful(array: Any) -> Any:
-    """The array; chunks of a wrong size are an error when it is read, in zarr 2 as in zarr 3."""
-    if major() < 3 and array.compressor is not None and type(array._compressor) is not _Whole:
-        array._compressor = _Whole(array._compressor)
-    return array
-
-
-class _Whole:
-    """A codec that fills what it decodes into: numcodecs' own may leave the rest as it was."""
-
-    def __init__(self, codec: Any) -> None:
-        self._codec = codec
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._codec, name)
-
-    def decode(self, content: Any, out: Any = None) -> Any:
-        """Decode a chunk."""
-        found = self._codec.decode(content)
-        if out is None:
-            return found
-        elements = np.frombuffer(found, np.uint8)
-        if elements.size != out.nbytes:
-            raise ValueError(f"a chunk of {elements.size} bytes, expected {out.nbytes}")
-        out[...] = elements.view(out.dtype).reshape(out.shape, order=_order(out))
-        return out
-
-
-def _order(array: Array) -> Any:
-    return "C" if array.flags.c_contiguous else "F"
 
 
 def write(array: Any, index: tuple[slice, ...], part: Array) -> None:

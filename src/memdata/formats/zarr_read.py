@@ -39,6 +39,7 @@ from memdata.formats.zarr_attributes import (
     decoded,
     decoded_creation,
 )
+from memdata.formats.zarr_careful import careful
 from memdata.formats.zarr_codecs import check_codecs
 from memdata.formats.zarr_layout import creation_of, words_of
 from memdata.formats.zarr_links import escaping_links
@@ -406,7 +407,7 @@ def _array_node(
     node.dtype = stored.dtype
     chunk = how.storage.itemsize * math.prod(how.layout.chunks)
     budget.take(f"{stored.file_name}: {path}", node.nbytes, chunk)
-    if node.nbytes <= SMALL:
+    if node.nbytes <= SMALL and not options.tolerant:
         node.array = np.zeros(node.shape or (), node.dtype)
         stored.read_rows(0, node.shape[0] if node.shape else 1, node.array)
     else:
@@ -420,7 +421,7 @@ class StoredZarr:
     def __init__(
         self, member: Any, how: _Kind, selection: Selection | None, path: str, convert: bool
     ) -> None:
-        self._member = zarr_library.careful(member)
+        self._member = careful(member)
         self._how = how
         self._selection = selection
         self._path = path
@@ -482,6 +483,11 @@ class StoredZarr:
     def extent(self) -> tuple[int, int] | None:
         """Chunks are never in one piece."""
         return None
+
+    def written(self) -> int:
+        """How many bytes were written; see `memdata.formats.tree.StoredData`."""
+        count = zarr_library.count_keys(self._member)
+        return count * self._how.storage.itemsize * math.prod(self._how.layout.grid)
 
 
 def _slice(run: Any) -> slice:

@@ -19,7 +19,7 @@ from memdata import fileformats
 from memdata.formats.hints import Hints, HintsLike
 from memdata.formats.memory import MemoryTarget
 from memdata.formats.selections import followed_axis, narrowed, normalised
-from memdata.formats.tree import DatasetNode, Options, Part, Plan, Source
+from memdata.formats.tree import DatasetNode, Options, Part, Plan, Source, lines_of
 from memdata.progress import Progress, ProgressLike
 from memdata.transfer.errors import named_memory
 from memdata.transfer.movers import read_into
@@ -496,9 +496,10 @@ class _PartReader:
 
 def report_skipped(plan: Plan, name: str) -> None:
     """One warning that lists what could not be loaded, and one of filters that were replaced."""
-    for lines, what in (
-        (plan.what_is_missing(), "not everything was loaded"),
-        (plan.what_is_replaced(), "filters without a counterpart were replaced"),
+    # Mostly there is nothing to say, and then nothing can fail: a save is over by now.
+    for found, what in (
+        (plan.skipped, "not everything was loaded"),
+        (plan.replaced, "filters without a counterpart were replaced"),
     ):
-        if lines:
-            warnings.warn(f"{name}: {what}:{lines}", UserWarning, stacklevel=5)
+        if found:
+            warnings.warn(f"{name}: {what}:{lines_of(found)}", UserWarning, stacklevel=5)

@@ -6,7 +6,7 @@ import contextlib
 import errno
 import functools
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from memdata import fileformats, mpitools
@@ -249,8 +249,7 @@ def _save_hdf5(
                     _write_extent(node, offset, descriptor, bar)
             writer.plain(parts, ways, bounds, options.mover or "direct")
             if options.checksum:
-                errors = functools.partial(named_errors, name, path)
-                _add_checksums(plan, path, temporary, ranks, what, errors)
+                _add_checksums(plan, name, path, temporary, ranks, what)
             with ranks.together(what):
                 if temporary is None and _durable(durable):
                     os.fsync(descriptor)
@@ -264,38 +263,26 @@ def _save_hdf5(
 
 
 def _add_checksums(
-    plan: Plan,
-    path: str,
-    temporary: AtomicFile | None,
-    ranks: Ranks,
-    what: str,
-    errors: Callable[[], contextlib.AbstractContextManager[None]],
+    plan: Plan, name: str, path: str, temporary: AtomicFile | None, ranks: Ranks, what: str
 ) -> None:
-    """Read what was written, and add the checksums of it. Collective."""
-    from memdata.checksums import checksums_of
+    """Add checksums of what is in the temporary file. Collective."""
+    from memdata.checksums import Checksums, add_checksums
     from memdata.formats.hdf5 import opened
     from memdata.formats.hdf5_output import written
     from memdata.formats.hdf5_read import HDF5Source
 
-    paths = ranks.share({node.path for node in plan.datasets()})
-    options = Options(convert_attribute_strings=False, keep_links=True)
-    with ranks.together(what):
-        pass  # all have written
-    with contextlib.ExitStack() as stack:
-        with ranks.together(what), errors():
-            source = HDF5Source(stack.enter_context(opened(path, "r", locking=False)))
-            written_plan = source.plan(options)
-        sums = checksums_of(source, written_plan, paths, options, ranks, what)
-    with ranks.together(what):
-        if temporary is not None:
-            with (
-                errors(),
-                written(temporary.fd, temporary.path, "r+", locking=False) as (file, output),
-            ):
-                for dataset, found in sums.items():
-                    for name, value in found.attributes().items():
-                        file[dataset].attrs[name] = value
-                output.check()
+    @contextlib.contextmanager
+    def reader() -> Iterator[Source]:
+        with opened(path, "r", locking=False) as file:
+            yield HDF5Source(file)
+
+    def write(sums: dict[str, Checksums]) -> None:
+        assert temporary is not None
+        with written(temporary.fd, path, "r+", locking=False) as (file, _output):
+            for dataset, found in sums.items():
+                file[dataset].attrs.update(found.attributes())
+
+    add_checksums(plan, ranks, what, functools.partial(named_errors, name, path), reader, write)
 
 
 def _open_part(path: str, stack: contextlib.ExitStack) -> int:

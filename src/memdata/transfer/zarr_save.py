@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from memdata import fileformats
 from memdata.atomic_folder import AtomicFolder, standing
-from memdata.formats.tree import Options
 from memdata.locking import AtomicFile
 from memdata.progress import Progress, ProgressLike
 from memdata.transfer.errors import named_errors
@@ -19,7 +19,7 @@ from memdata.transfer.movers import transfer_rows
 from memdata.transfer.parts import gather_part, owned_blocks
 
 if TYPE_CHECKING:
-    from memdata.formats.tree import DatasetNode, Plan, Source
+    from memdata.formats.tree import DatasetNode, Options, Plan, Source
     from memdata.formats.zarr_write import ZarrTarget
     from memdata.transfer.ranks import Bounds, Ranks
 
@@ -125,7 +125,7 @@ def save_zarr(
         path = ranks.share(path)
         _move_parts(parts, target, store, path, name, bounds, ranks, bar)
         if options.checksum and not store.as_zip:
-            _add_checksums(plan, target, path, ranks, what)
+            _add_checksums(plan, target, name, path, ranks, what)
         with ranks.together(what):
             if ranks.first:
                 with named_errors(name, path):
@@ -200,25 +200,20 @@ def _lay_out(
                 transfer_rows(node, target, bar)
 
 
-def _add_checksums(plan: Plan, target: ZarrTarget, path: str, ranks: Ranks, what: str) -> None:
-    """Read what was written, and add the checksums of it. Collective."""
-    from memdata.checksums import checksums_of
+def _add_checksums(
+    plan: Plan, target: ZarrTarget, name: str, path: str, ranks: Ranks, what: str
+) -> None:
+    """Add checksums of what is in the temporary store. Collective."""
+    from memdata.checksums import Checksums, add_checksums
     from memdata.transfer.load import opener_of_file
 
-    paths = ranks.share({node.path for node in plan.datasets()})
-    options = Options(convert_attribute_strings=False, keep_links=True)
-    with ranks.together(what):
-        pass  # all have written
-    with contextlib.ExitStack() as stack:
-        with ranks.together(what):
-            source = stack.enter_context(opener_of_file(path, fileformats.Zarr, {})())
-            written = source.plan(options)
-        sums = checksums_of(source, written, paths, options, ranks, what)
-    with ranks.together(what):
-        if ranks.first:
-            for dataset, found in sums.items():
-                for name, value in found.attributes().items():
-                    target.group[dataset.strip("/")].attrs[name] = value.tolist()
+    def write(sums: dict[str, Checksums]) -> None:
+        for dataset, found in sums.items():
+            values = {key: value.tolist() for key, value in found.attributes().items()}
+            target.group[dataset.strip("/")].attrs.update(values)
+
+    errors = functools.partial(named_errors, name, path)
+    add_checksums(plan, ranks, what, errors, opener_of_file(path, fileformats.Zarr, {}), write)
 
 
 def _move_parts(
