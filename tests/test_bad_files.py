@@ -64,6 +64,19 @@ def test_what_h5py_cannot_read_is_left_out_with_one_warning(load, unknown):
     assert "packed" not in loaded
 
 
+@pytest.mark.parametrize("name", [b"..", b"."])
+def test_names_that_lead_elsewhere_are_left_out(load, tmp_path, name):
+    path = tmp_path / "x.h5"
+    with h5py.File(path, "w") as file:
+        file["good"] = 1
+        try:
+            h5py.h5g.create(file.id, name)
+        except ValueError:
+            pytest.skip("HDF5 refuses it")
+    with pytest.warns(UserWarning, match="a name that no path can hold"):
+        assert list(load(path)) == ["good"]
+
+
 def test_strict_makes_it_an_error(load, unknown):
     with pytest.raises(OSError, match="/packed") as caught:
         load(unknown, strict=True)

@@ -48,6 +48,37 @@ class TestLockFile:
             assert only(target.parent) == [".data.h5.lock", "data.h5"]
         assert only(target.parent) == ["data.h5"]
 
+    def test_two_at_once(self, target):
+        with (
+            lock_file(target),
+            pytest.raises(BlockingIOError, match=str(target)),
+            lock_file(target),
+        ):
+            pass
+        with lock_file(target):  # the first has ended
+            pass
+
+    @pytest.mark.parametrize("folder", [False, True])
+    def test_what_a_dead_program_left_is_recognised(self, target, folder):
+        run_python(
+            f"""
+            import os
+            from memdata import lock_file
+            name = lock_file({str(target)!r}).__enter__()
+            if {folder}:
+                os.mkdir(name)
+            open(os.path.join(name, "half") if {folder} else name, "w").close()
+            os._exit(0)
+            """
+        )
+        assert only(target.parent) == [".data.h5", ".data.h5.lock", "data.h5"]
+        with lock_file(target) as name:
+            assert not os.path.lexists(name)
+            with open(name, "w") as file:
+                file.write("new")
+        assert target.read_text() == "new"
+        assert only(target.parent) == ["data.h5"]
+
     def test_success_renames(self, target):
         with lock_file(target) as name:
             with open(name, "w") as file:

@@ -1,5 +1,6 @@
 """Checksums, and what is told and kept of damaged files."""
 
+import fcntl
 import json
 import os
 import zlib
@@ -168,6 +169,13 @@ class TestVerify:
         (tmp_path / "x.zarr" / "x" / "0").write_bytes(b"few")
         damages = memdata.verify(tmp_path / "x.zarr").damages
         assert {(damage.path, damage.what) for damage in damages} == {("/x", "unreadable")}
+
+    def test_a_file_that_is_being_written_is_not_damaged(self, tree, tmp_path):
+        tree.to_file(tmp_path / "x.h5")
+        with open(tmp_path / "x.h5") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)  # as HDF5 does for writing
+            with pytest.raises(BlockingIOError):
+                memdata.verify(tmp_path / "x.h5")
 
     @pytest.mark.parametrize("kind", KINDS)
     def test_a_file_must_be_there(self, tmp_path, kind):

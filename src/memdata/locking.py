@@ -79,6 +79,13 @@ class lock_file:  # noqa: N801 - the name that users know
     ------
     ValueError
         `comm` has no ``rank``.
+    BlockingIOError
+        Another program, or thread, is inside such a block for this file now.
+
+    Notes
+    -----
+    The lock file is locked (``flock``) while the block runs, so that one that a dead program left
+    behind is recognised: it, and what that program had written by then, are removed.
 
     Examples
     --------
@@ -99,7 +106,7 @@ class lock_file:  # noqa: N801 - the name that users know
         self.name = os.fspath(filename)
         self.preserve = preserve
         self.rank0 = comm is None or comm.rank == 0
-        self._entered = False
+        self._lock: IO[str] | None = None
 
     @property
     def tmpfile(self) -> str:
@@ -114,9 +121,38 @@ class lock_file:  # noqa: N801 - the name that users know
 
     def __enter__(self) -> str:
         if self.rank0:
-            with open(self.lockfile, "w") as lock:
+            left = os.path.lexists(self.lockfile)
+            lock = self._locked()
+            try:
+                lock.truncate(0)
                 lock.write(f"{os.getpid()}\n")
+                lock.flush()
+                if left:
+                    remove(self.tmpfile)
+            except BaseException:
+                lock.close()
+                raise
+            self._lock = lock
         return self.tmpfile
+
+    def _locked(self) -> IO[str]:
+        """The lock file, open and ours."""
+        while True:
+            lock = open(self.lockfile, "a")  # noqa: SIM115 - closed when the block ends
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if _same_file(lock, self.lockfile):
+                    return lock
+            except BlockingIOError:
+                lock.close()
+                text = "another program or thread is writing this now"
+                raise BlockingIOError(errno.EAGAIN, text, self.name) from None
+            except OSError as error:
+                if error.errno in NO_LOCKS:
+                    return lock
+                lock.close()
+                raise
+            lock.close()  # it was removed before it was locked
 
     def __exit__(
         self,
@@ -133,6 +169,9 @@ class lock_file:  # noqa: N801 - the name that users know
                 self._clean()
         finally:
             remove(self.lockfile)
+            if self._lock is not None:
+                self._lock.close()
+                self._lock = None
 
     def _rename(self) -> None:
         if not os.path.lexists(self.tmpfile):
@@ -399,7 +438,7 @@ def _let_readers_in(file: IO[bytes]) -> None:
             raise
 
 
-def _same_file(file: IO[bytes], path: str) -> bool:
+def _same_file(file: IO[Any], path: str) -> bool:
     try:
         return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
     except FileNotFoundError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from memdata.checksums import (
     read_block,
 )
 from memdata.formats.tree import run_shape
+from memdata.memory import machine_room
 from memdata.verifying import Damage, changed
 
 if TYPE_CHECKING:
@@ -67,11 +69,12 @@ class TolerantSource:
         """Walk the tree; see `memdata.formats.tree.Source`."""
         plan = self._source.plan(options)
         self.skipped, plan.skipped = plan.skipped, []
-        empty = [node for node in plan.datasets() if hollow(node)]
-        for node in empty:
-            why = f"it declares {node.nbytes} bytes, of which hardly any were written"
-            self.skipped.append((node.path, why))
-        gone = {id(node) for node in empty}
+        gone = set()
+        for node in plan.datasets():
+            why = _why_not(node)
+            if why is not None:
+                self.skipped.append((node.path, why))
+                gone.add(id(node))
         plan.nodes = [
             node
             for node in plan.nodes
@@ -96,6 +99,16 @@ class TolerantSource:
     def close(self) -> None:
         """Let go of what the source opened."""
         self._source.close()
+
+
+def _why_not(node: DatasetNode) -> str | None:
+    """Why a dataset is left out: its shape, or that of its chunks, cannot be what it was."""
+    if hollow(node):
+        return f"it declares {node.nbytes} bytes, of which hardly any were written"
+    if node.filters.chunks is None or node.stored is None:
+        return None
+    chunk = math.prod(node.filters.chunks) * node.dtype.itemsize
+    return f"one chunk takes {chunk} bytes" if chunk > machine_room() else None
 
 
 def _can_be_set(node: DatasetNode) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -121,8 +122,8 @@ def verify(
 
     Raises
     ------
-    FileNotFoundError, PermissionError
-        There is no such file, or it may not be read.
+    FileNotFoundError, PermissionError, BlockingIOError
+        There is no such file, it may not be read, or is being written.
 
     Notes
     -----
@@ -150,10 +151,22 @@ def verify(
     try:
         with opener_of_file(name, chosen, {})() as source:
             return verified(source, name, progress)
-    except PermissionError:
-        raise
     except (OSError, KeyError, RuntimeError, ValueError) as error:
+        if says_nothing(error):
+            raise
         return Verification(name, (Damage("/", "unreadable", str(error)),))
+
+
+#: Errors that are not about what is in a file.
+_ELSEWHERE = {
+    *(errno.EACCES, errno.EPERM, errno.EAGAIN, errno.ENOLCK, errno.ENOENT, errno.ESTALE),
+    *(errno.EMFILE, errno.ENFILE, errno.ENOMEM),
+}
+
+
+def says_nothing(error: BaseException) -> bool:
+    """Whether an error is none of a damaged file: no permission, locked, replaced meanwhile ..."""
+    return isinstance(error, OSError) and error.errno in _ELSEWHERE
 
 
 def options_for_damaged() -> Options:

@@ -70,7 +70,7 @@ def _verified(text: str, show: bool) -> Verification:
 def _part_verified(text: str, target: Target, show: bool) -> Verification:
     """Verify a group with all below it, or a dataset."""
     from memdata.transfer.load import source_of_group
-    from memdata.verifying import Damage, Verification, verified
+    from memdata.verifying import Damage, Verification, says_nothing, verified
 
     try:
         with opened(text) as (item, _target), opened(target.file) as (root, _target):
@@ -78,6 +78,8 @@ def _part_verified(text: str, target: Target, show: bool) -> Verification:
                 return verified(_OneDataset(source_of_group(root), target.path), text, show)
             found = verified(source_of_group(item), text, show)
     except (OSError, RuntimeError, ValueError) as error:
+        if says_nothing(error):
+            raise
         return Verification(text, (Damage(target.path, "unreadable", str(error)),))
     damages = [
         dataclasses.replace(damage, path=target.path + damage.path.rstrip("/"))

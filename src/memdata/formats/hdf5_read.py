@@ -259,6 +259,9 @@ class _Walk:
         parent = frame.node
         path = "/" + text if parent.parent is None else f"{parent.path}/{text}"
         self.at = path
+        if name in _NO_NAMES:
+            self.skipped.append((path, "a name that no path can hold"))
+            return None
         target = None
         if kind == h5l.TYPE_HARD:
             key = (frame.key[0], address)
@@ -526,6 +529,10 @@ class _Walk:
             stored.read_rows(0, node.shape[0] if node.shape else 1, node.array)
         else:
             node.stored = stored
+
+
+#: What HDF5 itself takes for a name, and other programs than memdata for a way out.
+_NO_NAMES = {b".", b".."}
 
 
 def _known_type(type_id: Any) -> KnownType:

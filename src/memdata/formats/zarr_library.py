@@ -237,17 +237,19 @@ async def _listed(store: Any, path: str) -> list[str]:
 
 
 def count_keys(array: Any) -> int:
-    """How many keys an array has in its store: at least as many as chunks, or shards."""
+    """How many keys an array has in its store beside its metadata: of its chunks, or shards."""
     prefix = array.path + "/" if array.path else ""
     if major() < 3:
-        return sum(key.startswith(prefix) for key in array.store)
-    from zarr.core.sync import sync
+        keys = [key for key in array.store if key.startswith(prefix)]
+    else:
+        from zarr.core.sync import sync
 
-    return int(sync(_counted(array.store, prefix)))
+        keys = sync(_keys(array.store, prefix))
+    return sum(key.rpartition("/")[2] not in METADATA for key in keys)
 
 
-async def _counted(store: Any, prefix: str) -> int:
-    return sum([1 async for _key in store.list_prefix(prefix)])
+async def _keys(store: Any, prefix: str) -> list[str]:
+    return [key async for key in store.list_prefix(prefix)]
 
 
 def make_group(parent: Any, name: str, attrs: dict[str, Any]) -> Any:
