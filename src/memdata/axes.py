@@ -19,12 +19,14 @@ _ATTRIBUTES = ("axis", "DIMENSION_LABELS", "_ARRAY_DIMENSIONS")
 def names_of_axes(attrs: Mapping[str, Any], ndim: int) -> tuple[str, ...] | None:
     """The names of the axes of a dataset, as many as it has; None where nothing says.
 
-    An axis whose name is no text has the name "".
+    An axis whose name is no text has the name "". A text alone is the name of an only axis.
     """
     if ndim == 0:
         return None
     for attribute in _ATTRIBUTES:
         found = attrs.get(attribute)
+        if isinstance(found, str | bytes):
+            found = [found]
         if isinstance(found, list | tuple | np.ndarray) and np.shape(found) == (ndim,):
             return tuple(_text(name) for name in found)
     return None

@@ -543,11 +543,26 @@ class MemDiskGroup(_BaseGroup):
         ------
         RuntimeError
             The data are in a file.
+        CollectiveError
+            On all ranks, before anything moves: they give different names, or would cut different
+            datasets.
         """
         if self.ondisk:
             raise RuntimeError(f"the data are in a file and not distributed: {self!r}")
-        for _, dataset in _datasets(self):
-            axis = axis_number(dataset.attrs, dataset.ndim, dist_axis)
+        from memdata.ranks.collective import together
+
+        comm = self.comm if self.distributed else None
+        if isinstance(dist_axis, np.integer):
+            dist_axis = int(dist_axis)
+        elif not isinstance(dist_axis, str | int):
+            dist_axis = tuple(dist_axis)
+        with together(comm, f"redistribute {self.name} along {dist_axis!r}") as step:
+            found = [
+                (dataset, axis_number(dataset.attrs, dataset.ndim, dist_axis))
+                for dataset in _datasets(self)
+            ]
+            step.facts(**{f"axis of {dataset.name}": axis for dataset, axis in found})
+        for dataset, axis in found:
             if axis is not None:
                 dataset.redistribute(axis)
 
@@ -729,12 +744,12 @@ class MemDiskGroup(_BaseGroup):
         return new
 
 
-def _datasets(group: Any) -> list[tuple[str, Any]]:
-    """The distributed datasets below a group by name: the same order on all ranks."""
+def _datasets(group: Any) -> list[Any]:
+    """The distributed datasets below a group: in the same order on all ranks."""
     found = []
-    for name, child in sorted(group.items()):
+    for _, child in sorted(group.items()):
         if isinstance(child, MemDatasetDistributed):
-            found.append((name, child))
+            found.append(child)
         elif isinstance(child, _BaseGroup):
             found.extend(_datasets(child))
     return found

@@ -194,6 +194,14 @@ def comm() -> Any:
     return WORLD
 
 
+@pytest.fixture
+def several(comm: Any) -> Any:
+    """The world, where it has at least two ranks."""
+    if comm is None or comm.size < 2:
+        pytest.skip("needs two ranks")
+    return comm
+
+
 @pytest.fixture(params=["world", "part of the world"])
 def any_comm(request: pytest.FixtureRequest) -> Iterator[Any]:
     """The world, and for each rank a communicator with every second of the others."""

@@ -14,13 +14,6 @@ def piece(request, monkeypatch):
     monkeypatch.setattr(calls, "_PIECE", request.param)
 
 
-@pytest.fixture
-def several(comm):
-    if comm is None or comm.size < 2:
-        pytest.skip("needs two ranks")
-    return comm
-
-
 def value_of(rank):
     """Values of very different lengths."""
     return [None, "text " * 40, {"n": np.arange(50)}, b"", 3][rank % 5]

@@ -26,14 +26,6 @@ def way(request, comm, monkeypatch):
     return request.param
 
 
-@pytest.fixture
-def several(comm):
-    """The world, where it has at least two ranks."""
-    if comm is None or comm.size < 2:
-        pytest.skip("needs two ranks")
-    return comm
-
-
 def everyones(comm, error):
     """The messages and types that the ranks have; must be one."""
     return set(comm.allgather((type(error).__name__, str(error))))

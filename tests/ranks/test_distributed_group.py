@@ -16,6 +16,7 @@ from memdata import (
     deep_group_copy,
 )
 from memdata.mpiarray import AxisException
+from memdata.ranks.collective import CollectiveError
 
 
 @pytest.fixture(params=["group", "container"])
@@ -273,9 +274,43 @@ class TestContainerRedistribute:
         container.redistribute(2)
         assert self.axes(container) == [2, 2, 2, 2]
 
+    def test_a_number_of_numpy(self, container):
+        container.redistribute(np.int64(-1))
+        assert self.axes(container) == [2, 2, 2, 2]
+
+    def test_names_that_can_be_read_once(self, container):
+        container.redistribute(iter(["pol", "c"]))
+        assert self.axes(container) == [2, 1, 2, 1]
+
+    def test_an_axis_attribute_that_is_one_name(self, container, comm):
+        made = container.create_dataset("line", data=distribute(np.arange(5), 0, comm))
+        made.attrs["axis"] = "freq"
+        container.redistribute("f")
+        container.redistribute("freq")
+        assert self.axes(container) == [0, 2, 1, 1]
+
     def test_a_name_that_no_dataset_has(self, container):
         container.redistribute("nothing")
         assert self.axes(container) == [1, 1, 1, 1]
+
+    def test_ranks_with_different_names(self, several, container):
+        name = "freq" if several.rank else "nothing"
+        with pytest.raises(CollectiveError, match=r"rank 0: redistribute / along 'nothing'; rank"):
+            container.redistribute(name)
+        assert self.axes(container) == [1, 1, 1, 1]
+
+    def test_ranks_with_different_names_of_axes(self, several, container):
+        if several.rank == several.size - 1:
+            container["other"].attrs["axis"] = ("freq", "b", "c")
+        match = r"along 'freq': the ranks do not agree: ranks? .*: axis of /other=None; rank .*=0"
+        with pytest.raises(CollectiveError, match=match):
+            container.redistribute("freq")
+        assert self.axes(container) == [1, 1, 1, 1]
+
+    def test_a_container_that_is_not_distributed_needs_nobody(self, comm):
+        if comm is not None and comm.rank > 0:
+            return
+        MemDiskGroup().redistribute("freq")
 
 
 class TestCopies:

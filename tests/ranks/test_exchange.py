@@ -47,13 +47,6 @@ def begin_anew(comm):
         private.forget(comm)
 
 
-@pytest.fixture
-def several(comm):
-    if comm is None or comm.size < 2:
-        pytest.skip("needs two ranks")
-    return comm
-
-
 def make(shape, dtype):
     dtype = np.dtype(dtype)
     if dtype.kind == "T":
