@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import os
 import tempfile
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
 
+import memdata
 from memdata import MemGroup
 
 from .harness import Names, Subject
@@ -121,6 +123,31 @@ subject.row(
     ours="group.to_hdf5(new, durable=True)",
     target=1.1,
 )(save_big)
+
+
+def write_and_check(path: Path, array: np.ndarray) -> list[int]:
+    """Write, and read again what was written for the checksum of each MiB."""
+    plain_write(path, array)
+    with path.open("rb", buffering=0) as file:
+        piece = bytearray(1 << 20)
+        return [zlib.crc32(piece) for _ in iter(lambda: file.readinto(piece), 0)]
+
+
+def save_checked() -> Iterator[Names]:
+    for names in save_big():
+        names["new"].unlink()
+        names["group"].to_hdf5(names["new"], checksum=True)
+        assert memdata.verify(names["new"]).checked == 1
+        yield {**names, "write_and_check": write_and_check}
+
+
+subject.row(
+    "saving 256 MiB with checksums",
+    before="new.unlink(missing_ok=True)",
+    anchor="write_and_check(new, array)",
+    ours="group.to_hdf5(new, checksum=True)",
+    target=1.6,
+)(save_checked)
 
 
 def one_pread(path: Path, offset: int, shape: tuple[int, ...]) -> np.ndarray:

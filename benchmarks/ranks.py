@@ -23,6 +23,7 @@ import numpy as np
 
 from memdata import MemGroup
 from memdata.mpiarray import MPIArray
+from memdata.ranks.collective import together
 
 from .harness import Effort, Loop, Names, NotHereError, Row, Subject, Timing
 
@@ -163,6 +164,28 @@ def world() -> Any:
     from mpi4py import MPI
 
     return MPI.COMM_WORLD
+
+
+# ---- agreeing ----
+
+
+def agree(comm: Any) -> None:
+    with together(comm, "nothing"):
+        pass
+
+
+def agreeing() -> Iterator[Names]:
+    yield {"comm": world(), "agree": agree}
+
+
+for _ranks in (2, 4):
+    row(
+        "agreeing that nothing failed",
+        _ranks,
+        3,
+        anchor="comm.allgather(None)",
+        ours="agree(comm)",
+    )(agreeing)
 
 
 # ---- moving between ranks ----

@@ -351,6 +351,16 @@ class TestRescue:
         assert found(changed) == found(memdata.verify(path).damages)
         assert len(changed) == 1
 
+    def test_what_the_other_format_cannot_hold_is_an_error(self, tmp_path):
+        pytest.importorskip("zarr")
+        tree = MemGroup()
+        tree.create_dataset("x", data=np.array(["a\0b"], object), dtype=h5py.string_dtype())
+        tree.to_file(tmp_path / "x.zarr")
+        with pytest.raises(ValueError, match=r"x\.zarr: .*new\.h5 cannot hold"):
+            memdata.rescue(tmp_path / "x.zarr", tmp_path / "new.h5")
+        assert sorted(os.listdir(tmp_path)) == ["x.zarr"]
+        assert memdata.rescue(tmp_path / "x.zarr", tmp_path / "new.zarr").complete
+
     def test_links_stay_links(self, tree, tmp_path):
         tree["again"] = tree["a/plain"]
         tree["soft"] = h5py.SoftLink("/a")

@@ -95,6 +95,8 @@ def rescue(
         `out` is there.
     OSError
         Nothing can be read: the file's root is lost.
+    ValueError
+        `out` has another format, which cannot hold what is in the file.
 
     Notes
     -----
@@ -130,7 +132,11 @@ def rescue(
     mode = "w" if overwrite else "w-"
     with _opened(name, chosen, new) as damaged:
         source = TolerantSource(damaged.source, damaged.end)
-        save_source(source, new, mode, target, options_for_damaged(), Ranks(), show=progress)
+        try:
+            save_source(source, new, mode, target, options_for_damaged(), Ranks(), show=progress)
+        except (TypeError, ValueError) as error:
+            text = f"{name}: {new} cannot hold what is in it: {error}"
+            raise ValueError(text) from error
     lost = [*damaged.lost, *left_out(source.skipped), *source.lost]
     if damaged.copy:
         lost = [dataclasses.replace(one, text=one.text.replace(damaged.copy, name)) for one in lost]
