@@ -1,13 +1,9 @@
 """Several programs at the same file: one save wins whole, readers see the old file or the new."""
 
-import json
-import subprocess
-import sys
-
 import pytest
 
 from torture.scale import figure, rounds
-from torture.shim import HERE
+from torture.scripts import found_by
 from torture.trees import KINDS
 
 
@@ -18,23 +14,10 @@ def kind(request):
     return request.param
 
 
-def found_by(*arguments):
-    """What programs.py prints."""
-    result = subprocess.run(
-        [sys.executable, HERE / "programs.py", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=3500,
-        check=False,
-    )
-    assert result.returncode == 0, result.stderr
-    return json.loads(result.stdout)
-
-
 @pytest.mark.timeout(3600)
 def test_of_two_that_save_one_wins_and_both_know(tmp_path, kind):
     number = rounds(short=8, full=300)
-    found = found_by("writers", tmp_path / KINDS[kind], number)
+    found = found_by("programs.py", "writers", tmp_path / KINDS[kind], number)
     figure(f"{kind}: two programs that save the same name", str(found))
     assert found["wrong"] == []
     assert found["both"] + found["one"] == number
@@ -43,7 +26,7 @@ def test_of_two_that_save_one_wins_and_both_know(tmp_path, kind):
 @pytest.mark.timeout(3600)
 def test_a_reader_sees_a_whole_tree(tmp_path, kind):
     number = rounds(short=12, full=300)
-    found = found_by("reader", tmp_path / KINDS[kind], number)
+    found = found_by("programs.py", "reader", tmp_path / KINDS[kind], number)
     figure(f"{kind}: loads while another program saves", str(found))
     assert found["wrong"] == []
     assert found["loads"] == number
