@@ -20,6 +20,7 @@ import pytest
 
 from memdata import MemGroup
 from memdata.atomic_folder import AtomicFolder
+from memdata.cli import main
 from memdata.formats import zarr_write
 from memdata.formats.tree import Options
 from memdata.formats.zarr_read import opened_source
@@ -246,6 +247,14 @@ class TestBrokenData:
             with pytest.raises(MemoryError, match=f"/x.*max_bytes={limit}"):
                 source.plan(Options(max_bytes=limit))
             assert len(source.plan(Options(max_bytes=160_000)).nodes) == 2
+
+    def test_a_broken_member_hides_no_others_from_lists(self, broken, zarr_format, capsys):
+        metadata_file(broken / "x", zarr_format).write_text("{")
+        open_plain(broken, "a").create_group("good")
+        assert main(["ls", str(broken)]) == 0
+        drawn = capsys.readouterr().out.splitlines()
+        assert [line.split()[0] for line in drawn] == ["good", "x"]
+        assert "cannot be read" in drawn[1]
 
     def test_strict(self, broken):
         os.symlink("/etc", broken / "x" / "outside")

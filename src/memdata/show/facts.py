@@ -249,7 +249,8 @@ def _facts_of(item: Any, name: str, path: str) -> Facts:
         return Facts(name, path, "link", where, item=item)
     if is_group(item):
         attrs = attributes_of(item)
-        return Facts(name, path, "group", attrs=attrs, children=len(item), item=item)
+        count = len(_names(item)) if is_zarr(item) else len(item)  # zarr counts no broken members
+        return Facts(name, path, "group", attrs=attrs, children=count, item=item)
     if not is_dataset(item):
         dtype = getattr(item, "dtype", None)
         text = "" if dtype is None else words.type_words(dtype)
