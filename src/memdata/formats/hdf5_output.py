@@ -17,7 +17,7 @@ __all__ = ["written"]
 
 @contextlib.contextmanager
 def written(
-    descriptor: int, filename: str, mode: str, **kwargs: Any
+    descriptor: int, filename: str, mode: str, shown: str | None = None, **kwargs: Any
 ) -> Iterator[tuple[Any, _Output]]:
     """An HDF5 file around a descriptor, to be written inside the block.
 
@@ -26,7 +26,9 @@ def written(
     descriptor : int
         Open for reading and writing; it stays open.
     filename : str
-        For messages.
+        The file.
+    shown : str, optional
+        What errors call it, if not that.
     mode : {"w", "r+"}
         As for `h5py.File`.
     **kwargs
@@ -63,7 +65,8 @@ def written(
             output.check()
         except OSError as cause:  # what HDF5 said of zeros that stand for what cannot be read
             if isinstance(error, Exception):
-                raise cause from error
+                text = f"saving failed: {cause.strerror}"
+                raise OSError(cause.errno, text, shown or filename) from error
         raise
     file.close()
     output.flush()

@@ -278,7 +278,7 @@ def _add_checksums(
 
     def write(sums: dict[str, Checksums]) -> None:
         assert temporary is not None
-        with written(temporary.fd, path, "r+", locking=False) as (file, _output):
+        with written(temporary.fd, path, "r+", name, locking=False) as (file, _output):
             for dataset, found in sums.items():
                 file[dataset].attrs.update(found.attributes())
 
@@ -321,7 +321,7 @@ def _lay_out(
         if "driver" in settings:
             file = stack.enter_context(opened(temporary.path, mode, **settings))
         else:
-            context = written(temporary.fd, temporary.path, mode, **settings)
+            context = written(temporary.fd, temporary.path, mode, temporary.filename, **settings)
             file, output = stack.enter_context(context)
             check = output.check
         target.open(file)
