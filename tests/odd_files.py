@@ -8,7 +8,7 @@ from typing import Any
 
 import h5py
 import numpy as np
-from h5py import h5d, h5p, h5s, h5t, h5z
+from h5py import h5a, h5d, h5g, h5p, h5s, h5t, h5z
 
 BIG = 30_000  # elements: more bytes than are read together with a header
 
@@ -303,3 +303,81 @@ def outside(path: Path) -> None:
             part = h5py.VirtualSource(other, inside, shape)
             layout[1] = part[1] if inside == "virtual" else part
             file.create_virtual_dataset(name, layout, fillvalue=-1)
+
+
+@writer
+def bytes_as_they_are(file: Any) -> None:
+    """Texts that end with a NUL or fill their bytes, bit fields, opaque bytes with a mark."""
+    text = h5t.C_S1.copy()
+    text.set_size(3)
+    blob = h5t.create(h5t.OPAQUE, 2)
+    blob.set_tag(b"a mark")
+    members = [(b"z", text), (b"bits", h5t.STD_B16BE), (b"a", text), (b"blob", blob)]
+    record = h5t.create(h5t.COMPOUND, sum(kind.get_size() for _name, kind in members))
+    offset = record.get_size()
+    for name, kind in members:  # not in the order of their places
+        offset -= kind.get_size()
+        record.insert(name, offset, kind)
+    data = np.frombuffer(bytes(range(1, 1 + 4 * record.get_size())), f"V{record.get_size()}")
+    arrays = h5t.array_create(h5t.array_create(h5t.STD_I16BE, (3, 2)), (4,))
+    for name, kind, values in [
+        ("record", record, data),
+        ("text", text, np.array([b"abc", b"d", b""], "S3")),
+        ("blob", blob, np.frombuffer(b"abcdef", "V2")),
+        ("bits", h5t.STD_B32LE, np.arange(4, dtype="u4")),
+        ("arrays of arrays", arrays, np.arange(48, dtype=">i2").reshape(2, 4, 3, 2)),
+    ]:
+        space = h5s.create_simple(values.shape[:1])
+        dataset = h5d.create(file.id, name.encode(), kind, space)
+        dataset.write(h5s.ALL, h5s.ALL, values, kind)
+        attribute = h5a.create(dataset, b"the same", kind, space)
+        attribute.write(values, kind)
+        h5a.create(dataset, b"none", kind, h5s.create(h5s.NULL))
+
+
+@writer
+def named_types_of_attributes(file: Any) -> None:
+    file["kinds/number"] = np.dtype(">i2")
+    file["kinds/text"] = h5py.string_dtype()
+    file.attrs.create("n", 5, dtype=file["kinds/number"])
+    file.attrs.create("text", "a", dtype=file["kinds/text"])
+    file["kinds/number"].attrs.create("itself", [1, 2], (2,), file["kinds/number"])
+    data = file.create_dataset("data", (3,), file["kinds/number"])
+    for kind in ("number", "text"):
+        file["gone"] = file["kinds/number"].dtype if kind == "number" else h5py.string_dtype()
+        file.create_dataset(f"of a lost {kind}", (2,), file["gone"])
+        data.attrs.create(kind, 7 if kind == "number" else "b", dtype=file["gone"])
+        data.attrs.create(f"other {kind}", 8 if kind == "number" else "c", dtype=file["gone"])
+        del file["gone"]
+
+
+@writer
+def attributes_in_order_members_not(file: Any) -> None:
+    plist = h5p.create(h5p.GROUP_CREATE)
+    plist.set_attr_creation_order(h5p.CRT_ORDER_TRACKED)
+    group = h5py.Group(h5g.create(file.id, b"group", gcpl=plist))
+    for name in "cab":
+        group.attrs[name] = 1
+        group.create_group(name)
+
+
+def without_fill_value(path: Path) -> None:
+    """Files of HDF5 1.4: no fill value, not even zero. The headers of such have no checksum."""
+    with h5py.File(path, "w", libver=("earliest", "latest")) as file:
+        file.create_dataset("some", data=np.arange(5, dtype="i4"))
+        file.create_dataset("text", data=["a", "b"])
+        file.create_dataset("nothing", (0,), "f8")
+        file.create_dataset("few chunks", (1000,), "f8", chunks=(100,))[150:160] = 1
+    content = bytearray(path.read_bytes())
+    message = b"\x05\0\x08\0\x01\0\0\0\x02"
+    found = content.find(message)
+    while found >= 0:
+        content[found + 8 + 2 : found + 8 + 4] = b"\x02\0"  # if set; undefined
+        found = content.find(message, found + 1)
+    path.write_bytes(content)
+    with h5py.File(path) as file:
+        for name in file:
+            assert file[name].id.get_create_plist().fill_value_defined() == 0
+
+
+WRITERS["without fill value"] = without_fill_value

@@ -90,6 +90,79 @@ def test_strict_loads_what_is_whole(load, tmp_path):
     assert load(tmp_path / "x.h5", strict=True)["x"][:].tolist() == [0, 1, 2]
 
 
+def kind_of_link(file):
+    """A link of a kind that a program registered with HDF5, as only C can."""
+    file["link"] = h5py.ExternalLink("some", "/thing")
+
+
+def regions(file):
+    ragged = h5t.vlen_create(h5t.STD_REF_DSETREG)
+    h5d.create(file.id, b"regions", ragged, h5s.create_simple((3,)))
+    h5py.h5a.create(file.id, b"regions", ragged, h5s.create_simple((2,)))
+
+
+def axes(file):
+    """A dataspace that says that it has 33 axes, one more than HDF5 has."""
+    file["axes"] = np.zeros((1,) * 32, "u1")
+
+
+PATCHES = {
+    kind_of_link: (b"\x01\x08\x40\x04link", b"\x01\x08\xbb\x04link"),
+    axes: (b"\x01\x20\x01" + bytes(5), b"\x01\x21\x01" + bytes(5)),
+}
+
+
+@pytest.mark.parametrize("write", [kind_of_link, regions, axes])
+def test_what_h5py_does_not_know_does_not_stop_the_rest(load, tmp_path, write):
+    path = tmp_path / "x.h5"
+    with h5py.File(path, "w", libver=("earliest", "latest")) as file:
+        file["good"] = np.arange(3)
+        write(file)
+    if write in PATCHES:
+        before, after = PATCHES[write]
+        content = path.read_bytes()
+        assert content.count(before) == 1
+        path.write_bytes(content.replace(before, after))
+    with pytest.warns(UserWarning, match="not everything") as caught:
+        loaded = load(path)
+    assert len(caught) == 1
+    assert loaded["good"][:].tolist() == [0, 1, 2]
+    loaded.to_hdf5(tmp_path / "y.h5") if isinstance(loaded, MemGroup) else None
+    with pytest.raises(OSError, match="not everything"):
+        load(path, strict=True)
+
+
+@pytest.mark.parametrize("more", [{}, {"chunks": (100,)}, {"maxshape": (None,)}])
+@pytest.mark.parametrize("selected", [slice(None), slice(3, 900, 7)])
+def test_elements_that_nobody_wrote_are_zero(tmp_path, more, selected):
+    """HDF5 leaves what was in memory, where it shall write no fill values."""
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file.create_dataset("x", (1000,), "f8", fill_time="never", **more)
+    for _ in range(5):
+        used = [np.full(length, 7.5) for length in (1000, 1000, 129)]
+        del used  # what is freed is given out again
+        loaded = MemGroup.from_hdf5(tmp_path / "x.h5", selections={"/x": (selected,)})
+        assert not loaded["x"][:].any()
+
+
+def test_chunks_that_nobody_wrote_where_there_is_no_fill_value(tmp_path):
+    WRITERS["without fill value"](tmp_path / "x.h5")
+    loaded = MemGroup.from_hdf5(tmp_path / "x.h5")
+    assert loaded["few chunks"][145:165].tolist() == [0.0] * 5 + [1.0] * 10 + [0.0] * 5
+
+
+def test_ragged_arrays_of_arrays_are_loaded_and_not_saved(load, tmp_path):
+    pairs = np.dtype(("<u4", (2,)))
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        ragged = h5t.vlen_create(h5t.array_create(h5t.STD_U32LE, (2,)))
+        h5d.create(file.id, b"x", ragged, h5s.create_simple((3,)))
+    tree = MemGroup.from_hdf5(tmp_path / "x.h5")
+    assert h5py.check_vlen_dtype(tree["x"].dtype) == pairs
+    with pytest.raises(TypeError, match="/x: .*arrays of arrays"):
+        tree.to_hdf5(tmp_path / "y.h5")
+    assert not (tmp_path / "y.h5").exists()
+
+
 def test_chunks_of_an_unknown_filter_are_copied_between_files(unknown, tmp_path):
     with h5py.File(unknown) as source, h5py.File(tmp_path / "y.h5", "w") as target:
         with pytest.warns(UserWarning, match="/time"):

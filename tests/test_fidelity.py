@@ -46,7 +46,8 @@ def test_nothing_changes_from_file_to_file(odd_file, tmp_path):
         tracked = source.id.get_create_plist().get_link_creation_order()
         with h5py.File(tmp_path / "again.h5", "w", track_order=bool(tracked)) as target:
             deep_group_copy(source, target)
-            assert differences(source, target) == []
+    # HDF5 sorts the fields of types that it has converted, until the file is closed.
+    assert compared(odd_file, tmp_path / "again.h5") == []
 
 
 def test_named_types_of_files_that_are_closed(tmp_path):

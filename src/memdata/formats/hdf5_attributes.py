@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
-from h5py import h5, h5a, h5i, h5p, h5s, h5t
+from h5py import h5, h5a, h5i, h5o, h5p, h5s, h5t
 
 from memdata.formats import references
 from memdata.formats.attributes import (
@@ -31,6 +31,7 @@ from memdata.formats.hdf5_types import (
     string_dtype,
     subarray_type,
     type_pair,
+    without_axes,
 )
 from memdata.formats.tree import NOTHING
 
@@ -64,10 +65,13 @@ class AsRead(NamedTuple):
         As h5py reads it; an array without axes where that gives a scalar.
     type : bytes or None
         HDF5's encoding of the type; None where it is h5py's own for the value.
+    named : str or None
+        The named type that it uses; see `memdata.formats.hdf5_creation`.
     """
 
     value: Any
     type: bytes | None
+    named: str | None = None
 
     @property
     def item(self) -> Any:
@@ -85,10 +89,13 @@ class Attributes(NamedTuple):
         As memory holds them.
     as_read : dict
         What memory forgets, by name; most files need none.
+    named : dict
+        File number and address of the named types among the types of attributes.
     """
 
     values: dict[str, Any]
     as_read: dict[str, AsRead]
+    named: dict[str, tuple[int, int]]
 
 
 def read_attributes(
@@ -123,10 +130,13 @@ def read_attributes(
     names = _names(target, plist) if names is None else names
     values: dict[str, Any] = {}
     as_read: dict[str, AsRead] = {}
+    named: dict[str, tuple[int, int]] = {}
     for name in names:
         text = name.decode("utf-8", "surrogateescape")
         try:
-            found = _read_attribute(target, name, prefix, check, text)
+            attribute = h5a.open(target, name)
+            type_id = attribute.get_type()
+            found = _read_attribute(target, attribute, type_id, prefix, check, text)
         except (TypeError, ValueError) as error:
             if skip is None:
                 raise
@@ -134,9 +144,13 @@ def read_attributes(
             continue
         value = found.item
         held = values[text] = to_memory(value, convert_strings=convert_strings)
-        if found.type is not None or not _comes_back(value, held, found.value.dtype):
+        if type_id.committed():
+            info = h5o.get_info(type_id)
+            named[text] = info.fileno, info.addr
             as_read[text] = found
-    return Attributes(values, as_read)
+        elif found.type is not None or not _comes_back(value, held, found.value.dtype):
+            as_read[text] = found
+    return Attributes(values, as_read, named)
 
 
 def _names(target: Any, plist: Any) -> list[bytes]:
@@ -177,14 +191,14 @@ def _comes_back(value: Any, held: Any, dtype: np.dtype[Any]) -> bool:
 
 def _read_attribute(
     target: Any,
-    name: bytes,
+    attribute: Any,
+    type_id: Any,
     prefix: str,
     check: Callable[[str, int], None] | None,
     text: str,
 ) -> AsRead:
     """One attribute; references as paths."""
-    attribute = h5a.open(target, name)
-    known = known_type(attribute.get_type())
+    known = known_type(type_id)
     space = attribute.get_space()
     kind = space.get_simple_extent_type()
     if kind == h5s.NULL:
@@ -193,9 +207,8 @@ def _read_attribute(
     dtype = known.dtype
     if check is not None:
         check(text, space.get_simple_extent_npoints() * dtype.itemsize)
-    if dtype.subdtype is not None:
-        dtype, inner = dtype.subdtype
-        shape += inner
+    dtype, inner = without_axes(dtype)
+    shape += inner
     array = np.zeros(shape, dtype)
     if array.size:
         attribute.read(array, known.memory)
@@ -228,6 +241,7 @@ class Attribute(NamedTuple):
     space: Any
     array: Array | None  # None: a null dataspace
     late: bool = False  # a reference, which can be made only when its target exists
+    named: str | None = None  # the named type that it uses
 
 
 _SCALAR_SPACE = h5s.create(h5s.SCALAR)
@@ -266,6 +280,8 @@ def encoded(
             made = None
             if as_read and name in as_read:
                 made = _unchanged(key, value, as_read[name])
+                if made is not None and as_read[name].named is not None:
+                    made = made._replace(named=as_read[name].named)
             if made is None:
                 made = _made(key, to_array(value, convert_strings=convert_strings))
             result.append(made)
@@ -305,7 +321,7 @@ def _unchanged(name: bytes, value: Any, as_read: AsRead) -> Attribute | None:
     types = kept_type(as_read.type, array.dtype) or _subarray_types(as_read.type)
     if types is None:
         return None
-    inner = types.file.dtype.shape  # of an array type, which NumPy adds to the shape
+    _base, inner = without_axes(types.file.dtype)
     shape = array.shape[: array.ndim - len(inner)]
     space = h5s.create_simple(shape) if shape else _SCALAR_SPACE
     return made._replace(types=types, space=space)
@@ -314,9 +330,7 @@ def _unchanged(name: bytes, value: Any, as_read: AsRead) -> Attribute | None:
 def _subarray_types(kept: bytes) -> TypePair | None:
     """The types of an attribute of arrays."""
     known = known_type(h5t.decode(kept))
-    if known.dtype.subdtype is None:
-        return None
-    pair = subarray_type(kept, *known.dtype.subdtype)
+    pair = subarray_type(kept, *without_axes(known.dtype))
     return None if pair is None else pair[0]
 
 
@@ -341,7 +355,7 @@ def needs_dense(attributes: list[Attribute]) -> bool:
 
 def write_attribute(place: Any, attribute: Attribute, replace: bool) -> None:
     """Write one attribute to an open HDF5 object; of a late one make the place only."""
-    name, types, space, array, late = attribute
+    name, types, space, array, late, _named = attribute
     if replace and h5a.exists(place, name):
         h5a.delete(place, name)
     identifier = h5a.create(place, name, types.file, space)

@@ -6,6 +6,8 @@ Memory needs only chunks and compression. The rest travels as a dict beside the 
 ``maxshape``, ``fillvalue``, ``fill_time``, ``shuffle``, ``fletcher32``, ``scaleoffset``,
 ``track_order``, ``track_times``
     as in h5py; absent means the default
+``fill_undefined``
+    there is no fill value, not even zero, as in files of HDF5 1.4
 ``filters``
     the pipeline as HDF5 has it, a tuple of (code, flags, values, name), where keywords do not say
     it all
@@ -13,8 +15,11 @@ Memory needs only chunks and compression. The rest travels as a dict beside the 
     chunks that are larger than the data; memory cuts them
 ``type``
     HDF5's encoding of the type, where h5py's own for the same NumPy type is another
+``track_attributes``
+    of a group: the order of attributes is tracked, that of members is not
 ``named_type``
-    the path of the named type that the dataset uses
+    the path of the named type that the dataset uses; what is not a path stands for one that has
+    no name
 ``attributes``
     attributes as the file has them, by name; see `memdata.formats.hdf5_attributes`
 
@@ -25,15 +30,29 @@ saved.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import numpy as np
-from h5py import h5d, h5p, h5s, h5t
+from h5py import h5d, h5f, h5p, h5s, h5t
 
-from memdata.formats.hdf5_filters import Pipeline, filters_of, set_filters, set_pipeline
+from memdata.formats.hdf5_filters import (
+    Pipeline,
+    creation_list,
+    filters_of,
+    set_filters,
+    set_pipeline,
+)
 from memdata.formats.tree import NO_FILTERS, NOTHING, Filters
 
-__all__ = ["CreationReader", "dataspace", "maximal_shape", "set_creation", "wanted_filters"]
+__all__ = [
+    "CreationReader",
+    "dataspace",
+    "maximal_shape",
+    "new_creation",
+    "set_creation",
+    "wanted_filters",
+]
 
 Array = np.ndarray[Any, Any]
 Dtype = np.dtype[Any]
@@ -89,7 +108,10 @@ def _read(plist: Any, dtype: Dtype) -> tuple[Filters, Mapping[str, Any], Pipelin
         creation["fletcher32"] = True
     if filters.scaleoffset is not None:
         creation["scaleoffset"] = filters.scaleoffset
-    if plist.fill_value_defined() == h5d.FILL_VALUE_USER_DEFINED:
+    defined = plist.fill_value_defined()
+    if defined == h5d.FILL_VALUE_UNDEFINED and plist.get_fill_time() != h5d.FILL_TIME_ALLOC:
+        creation["fill_undefined"] = True
+    if defined == h5d.FILL_VALUE_USER_DEFINED:
         value = _fill_value(plist, dtype)
         if value is not None:
             creation["fillvalue"] = value
@@ -138,6 +160,44 @@ def wanted_filters(filters: Filters, creation: Mapping[str, Any], shape: Shape) 
         filters.scaleoffset if scaleoffset is None else scaleoffset,
     )
     return wanted if any(wanted) or wanted.scaleoffset is not None else NO_FILTERS
+
+
+def new_creation(creation: Mapping[str, Any]) -> Any:
+    """A dataset creation property list to begin with."""
+    if creation and creation.get("fill_undefined") and "fillvalue" not in creation:
+        return _without_fill().copy()
+    return creation_list()
+
+
+@cache
+def _without_fill() -> Any:
+    """A property list that says that there is no fill value.
+
+    h5py cannot say so. But it copies the property list of a dataset that has none, so one is made in
+    memory: the header of a dataset in HDF5's oldest format has no checksum.
+    """
+    file = h5f.create(b"memdata-fill", h5f.ACC_TRUNC, fapl=_in_memory())
+    h5d.create(file, b"dataset", h5t.STD_I8LE, h5s.create(h5s.SCALAR), creation_list())
+    h5f.flush(file)
+    image = bytearray(file.get_file_image())
+    file.close()
+    # The message "fill value": number 5, 8 bytes. Of these the fourth says that there is one.
+    image[image.index(b"\x05\0\x08\0\x01\0\0\0") + 8 + 3] = 0
+    access = _in_memory()
+    access.set_file_image(bytes(image))
+    file = h5f.open(b"memdata-fill", h5f.ACC_RDONLY, fapl=access)
+    plist = h5d.open(file, b"dataset").get_create_plist()
+    file.close()
+    assert plist.fill_value_defined() == h5d.FILL_VALUE_UNDEFINED
+    plist.set_obj_track_times(False)
+    return plist
+
+
+def _in_memory() -> Any:
+    access = h5p.create(h5p.FILE_ACCESS)
+    access.set_fapl_core(1 << 12, False)
+    access.set_libver_bounds(h5f.LIBVER_EARLIEST, h5f.LIBVER_LATEST)
+    return access
 
 
 def set_creation(

@@ -75,6 +75,8 @@ def check_objects(array: Array, *, only_ragged: bool = False) -> Array:
         return whole
     inner = _vlen(array.dtype)
     if inner is not None and inner is not str and inner is not bytes:
+        if np.dtype(inner).subdtype is not None:
+            raise TypeError("h5py cannot write variable-length arrays of arrays")
         return _checked_ragged(array, np.dtype(inner))
     if only_ragged:
         return array

@@ -15,13 +15,13 @@ import numpy as np
 from h5py import h5, h5a, h5d, h5f, h5fd, h5g, h5i, h5l, h5o, h5p, h5s
 
 from memdata import checksums
-from memdata.formats.hdf5_attributes import read_attributes
+from memdata.formats.hdf5_attributes import AsRead, read_attributes
 from memdata.formats.hdf5_creation import CreationReader, maximal_shape
 from memdata.formats.hdf5_filters import Pipeline, require_filter
 from memdata.formats.hdf5_outside import reason_not_to_read
 from memdata.formats.hdf5_pointed import pointed_bytes
 from memdata.formats.hdf5_stored import StoredHDF5
-from memdata.formats.hdf5_types import KnownType, known_type, tagged_type
+from memdata.formats.hdf5_types import KnownType, known_type, tagged_type, without_axes
 from memdata.formats.selections import check_used, resolve
 from memdata.formats.tagged import TAG, TagError, restored
 from memdata.formats.tree import (
@@ -129,7 +129,7 @@ class HDF5Source:
         if index is not None:
             gap = node.filters.chunks or (1,) * len(shape)
             selection = resolve(index, shape, known.dtype.itemsize, node.path, gap)
-        base, inner = known.dtype.subdtype or (known.dtype, ())
+        base, inner = without_axes(known.dtype)
         result = (shape if selection is None else selection.shape) + inner
         part = DatasetNode(node.path, node.name, None, {}, result, base, node.filters)
         convert = options.convert_dataset_strings and not self.copying
@@ -203,6 +203,7 @@ class _Walk:
         self.entered: set[tuple[int, int]] = set()
         self.creations = CreationReader()
         self.typed: list[tuple[DatasetNode, tuple[int, int]]] = []
+        self.typed_attributes: list[tuple[dict[str, AsRead], str, tuple[int, int]]] = []
         self.taken = 0
         self.at = "/"
         self.packed = source.copying and options.packed  # into another HDF5 file
@@ -225,15 +226,24 @@ class _Walk:
                 self.entered.discard(frame.key)
                 stack.pop()
         for node, key in self.typed:
-            named = self.seen.get(key)
-            if named is not None:
-                node.creation = {**node.creation, "named_type": named.path}
+            node.creation = {**node.creation, "named_type": self._name_of_type(key)}
+        for attributes, attribute, key in self.typed_attributes:
+            named = self._name_of_type(key)
+            attributes[attribute] = attributes[attribute]._replace(named=named)
+
+    def _name_of_type(self, key: tuple[int, int]) -> str:
+        """The path of a named type; something else for one whose name has been deleted."""
+        named = self.seen.get(key)
+        return f"type {key[1]}" if named is None else named.path
 
     def _enter(self, node: GroupNode, group: Any, key: tuple[int, int]) -> _Frame:
         plist = group.get_create_plist()
         order = plist.get_link_creation_order()
         tracked = order & h5p.CRT_ORDER_TRACKED
-        self._attributes(node, group, plist, {"track_order": True} if tracked else NOTHING)
+        creation: Mapping[str, Any] = {"track_order": True} if tracked else NOTHING
+        if not tracked and plist.get_attr_creation_order() & h5p.CRT_ORDER_TRACKED:
+            creation = {"track_attributes": True}
+        self._attributes(node, group, plist, creation)
         node.source = group
         self.nodes.append(node)
         self.seen[key] = node
@@ -263,6 +273,9 @@ class _Walk:
             self.skipped.append((path, "a name that no path can hold"))
             return None
         target = None
+        if kind not in _KINDS_OF_LINKS:
+            self.skipped.append((path, "a link of a kind that h5py does not know"))
+            return None
         if kind == h5l.TYPE_HARD:
             key = (frame.key[0], address)
         else:
@@ -299,7 +312,7 @@ class _Walk:
         except _Unreadable as error:
             self.skipped.append((path, str(error)))
         except (KeyError, OSError, RuntimeError) as error:
-            if self.options.tolerant:
+            if self.options.tolerant or _is_unknown(error):
                 self.skipped.append((path, str(error)))
                 return None
             raise OSError(f"{self.source.file_name}: cannot read {path}: {error}") from error
@@ -314,14 +327,11 @@ class _Walk:
             raise OSError(f"{self.source.file_name}: cannot read {path}: {error}") from error
         if kind == h5l.TYPE_SOFT:
             link = h5py.SoftLink(self._inside(value.decode("utf-8", "surrogateescape")))
-        elif kind == h5l.TYPE_EXTERNAL:
+        else:
             file, inner = value
             link = h5py.ExternalLink(
                 file.decode("utf-8", "surrogateescape"), inner.decode("utf-8", "surrogateescape")
             )
-        else:
-            self.skipped.append((path, "a link of a kind that h5py does not know"))
-            return
         self.nodes.append(PointerNode(path, text, frame.node, link))
 
     def _inside(self, path: str) -> str:
@@ -361,7 +371,7 @@ class _Walk:
         """Read a node's attributes, and note how it was made."""
         path = node.path
         try:
-            node.attrs, as_read = read_attributes(
+            node.attrs, as_read, named = read_attributes(
                 target,
                 plist,
                 convert_strings=self.options.convert_attribute_strings,
@@ -374,7 +384,7 @@ class _Walk:
         except (OSError, RuntimeError) as error:
             if self.options.tolerant:
                 self.skipped.append((f"{path}: attributes", str(error)))
-                node.attrs, as_read = {}, {}
+                node.attrs, as_read, named = {}, {}, {}
             else:
                 raise OSError(
                     f"{self.source.file_name}: cannot read the attributes of {path}: {error}"
@@ -384,6 +394,9 @@ class _Walk:
                 node.attrs.pop(name, None)
                 as_read.pop(name, None)
         node.creation = {**creation, "attributes": as_read} if as_read else creation
+        for name, key in named.items():
+            if name in as_read:
+                self.typed_attributes.append((as_read, name, key))
 
     def _take(self, what: str, size: int) -> None:
         """Count bytes that are going to be allocated; raises when they are too many."""
@@ -425,6 +438,8 @@ class _Walk:
             shape = space.get_simple_extent_dims()
         if filters.chunks is None and shape is not None:
             reason = reason_not_to_read(target, plist, self.options.follow_external)
+            if reason is None and "fill_undefined" in creation and _is_nothing(target):
+                reason = "nothing has been written into it, and there is no fill value"
             if reason is not None:
                 raise _Unreadable(reason)
         if filters.chunks is not None:
@@ -456,8 +471,8 @@ class _Walk:
                     for key, value in node.creation.items()
                     if key != "type" or text is not None
                 }
-        if known.dtype.subdtype is not None:  # an array of arrays: NumPy knows one array only
-            base, inner = known.dtype.subdtype
+        base, inner = without_axes(known.dtype)
+        if inner:  # an array of arrays: NumPy knows one array only
             node.shape, node.dtype = shape + inner, base
             if path not in self.options.selections:
                 node.creation = {**node.creation, "inner_axes": len(inner)}
@@ -518,7 +533,9 @@ class _Walk:
             node.shape = selection.shape + inner
             node.selected = (options.selections[node.path], shape)
         convert = options.convert_dataset_strings and not self.source.copying
-        stored = StoredHDF5(self.source, target, known, shape, selection, node, convert, text)
+        made = node.creation
+        gaps = made.get("fill_time") == "never" or "fill_undefined" in made if made else False
+        stored = StoredHDF5(self.source, target, known, shape, selection, node, convert, text, gaps)
         node.dtype = stored.dtype
         self._take(node.path, node.nbytes)
         if options.max_bytes is not None and known.dtype.hasobject and selection is None:
@@ -535,11 +552,32 @@ class _Walk:
 _NO_NAMES = {b".", b".."}
 
 
+def _is_nothing(target: Any) -> bool:
+    """Whether a dataset has elements, but no place in the file."""
+    elements = target.get_space().get_simple_extent_npoints()
+    return bool(elements and target.get_space_status() == h5d.SPACE_STATUS_NOT_ALLOCATED)
+
+
 def _known_type(type_id: Any) -> KnownType:
     try:
         return known_type(type_id)
     except (TypeError, ValueError) as error:
         raise _Unreadable(f"h5py has no such type: {error}") from None
+
+
+_KINDS_OF_LINKS = frozenset({h5l.TYPE_HARD, h5l.TYPE_SOFT, h5l.TYPE_EXTERNAL})
+
+#: What HDF5 says of sound objects that it, or this release of it, does not open.
+_UNKNOWN = (
+    "unknown message with 'fail if unknown' flag",
+    "dimensionality is too large",
+    "unusually large # of unused bits",
+)
+
+
+def _is_unknown(error: Exception) -> bool:
+    """Whether an object is not damaged, but one that HDF5 does not know."""
+    return any(words in str(error) for words in _UNKNOWN)
 
 
 class _Unreadable(Exception):  # noqa: N818

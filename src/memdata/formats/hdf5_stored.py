@@ -12,6 +12,7 @@ from h5py import h5d, h5i, h5s
 from memdata.formats import references, strings, tagged
 from memdata.formats.hdf5_objects import holds_swapped, right_order
 from memdata.formats.hdf5_tiles import ChunkedTiles, PlainTiles
+from memdata.formats.hdf5_types import without_axes
 from memdata.formats.regions import Region, whole_region
 from memdata.formats.selections import Run, Selection
 from memdata.formats.tree import rows_together
@@ -33,6 +34,7 @@ class StoredHDF5:
         "_base",
         "_convert",
         "_dataset",
+        "_gaps",
         "_known",
         "_path",
         "_selection",
@@ -56,6 +58,7 @@ class StoredHDF5:
         node: DatasetNode,
         convert: bool,
         text: tuple[np.dtype[Any], str] | None = None,
+        gaps: bool | None = None,
     ) -> None:
         self._source = source
         self.file_name = source.file_name
@@ -68,6 +71,7 @@ class StoredHDF5:
         self.shape = node.shape or ()
         self.chunks = node.filters.chunks
         self._base = node.dtype
+        self._gaps = gaps
         self._convert = convert and (strings.has_bytes(self._base) or self._base.hasobject)
         self.dtype = strings.unicode_dtype(self._base) if self._convert else self._base
         self._text = text  # NumPy's text, and its tag
@@ -193,9 +197,18 @@ class StoredHDF5:
             out.fill(0) if out.dtype.names is None else out.__setitem__(
                 ..., np.zeros((), out.dtype)
             )
-        if self._read_tiles(start, stop, out):
-            pass
-        elif self._selection is not None:
+        if not self._read_tiles(start, stop, out):
+            self._read_with_hdf5(start, stop, out)
+        if holds_swapped(out.dtype):
+            out[...] = right_order(out)
+        if references.holds_references(out.dtype):
+            file = h5i.get_file_id(self._dataset)
+            out[...] = references.from_file(out, file, self._source.prefix)
+
+    def _read_with_hdf5(self, start: int, stop: int, out: Array) -> None:
+        if not out.dtype.hasobject and self._has_gaps():
+            out[...] = np.zeros((), out.dtype)
+        if self._selection is not None:
             _read_selection(self._dataset, self._known, self._selection, out, start, stop)
         elif not self._space_shape or (start == 0 and stop == self._space_shape[0]):
             self._dataset.read(h5s.ALL, h5s.ALL, out, self._known.memory)
@@ -205,11 +218,14 @@ class StoredHDF5:
             space.select_hyperslab((start,) + (0,) * len(rest), (stop - start, *rest))
             memory = h5s.create_simple((stop - start, *rest))
             self._dataset.read(memory, space, out, self._known.memory)
-        if holds_swapped(out.dtype):
-            out[...] = right_order(out)
-        if references.holds_references(out.dtype):
-            file = h5i.get_file_id(self._dataset)
-            out[...] = references.from_file(out, file, self._source.prefix)
+
+    def _has_gaps(self) -> bool:
+        """Whether HDF5 may read nothing into a place: no fill value stands for what is missing."""
+        if self._gaps is None:
+            plist = self._dataset.get_create_plist()
+            undefined = plist.fill_value_defined() == h5d.FILL_VALUE_UNDEFINED
+            self._gaps = undefined or plist.get_fill_time() == h5d.FILL_TIME_NEVER
+        return self._gaps
 
     def _read_tiles(self, start: int, stop: int, out: Array) -> bool:
         """Read past HDF5, tile by tile; False where that cannot be."""
@@ -230,7 +246,7 @@ class StoredHDF5:
             tiles.read(region, out)
             return True
         assert selection is not None
-        base, inner = self._known.dtype.subdtype or (self._known.dtype, ())
+        base, inner = without_axes(self._known.dtype)
         cover = np.empty(self._space_shape + inner, base)
         tiles.read(everything, cover)
         out[...] = cover[selection.index]
@@ -254,7 +270,7 @@ def _read_selection(
             runs = ([part], *runs[1:])
         _read_runs(dataset, known, runs, out)
         return
-    base, inner = known.dtype.subdtype or (known.dtype, ())
+    base, inner = without_axes(known.dtype)
     cover = np.zeros(selection.cover + inner, base)
     _read_runs(dataset, known, selection.runs, cover)
     out[...] = cover[selection.rest]

@@ -18,6 +18,7 @@ titles of fields       tagged
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -25,6 +26,7 @@ import h5py
 import numpy as np
 from h5py import h5t
 
+from memdata.formats.hdf5_leaves import can_read, can_write, cuts_text, same_bytes
 from memdata.formats.tagged import TagError, Tagged, is_extension, restored, tagged
 
 __all__ = [
@@ -37,6 +39,7 @@ __all__ = [
     "tag_of",
     "tagged_type",
     "type_pair",
+    "without_axes",
 ]
 
 Array = np.ndarray[Any, Any]
@@ -118,8 +121,37 @@ def _check_dtype(dtype: Dtype) -> None:
             "HDF5 cannot hold Python objects without a type; "
             "h5py.string_dtype, vlen_dtype or ref_dtype says what they are"
         )
+    elif _holds_ragged(dtype, _is_region):
+        raise TypeError("h5py crashes when it writes variable-length region references")
+    elif _holds_ragged(dtype, lambda inner: inner.subdtype is not None):
+        raise TypeError("h5py cannot write variable-length arrays of arrays")
     elif dtype.itemsize == 0:
         raise TypeError(f"HDF5 cannot hold the type {dtype}, which has no bytes")
+
+
+def _holds_ragged(dtype: Dtype, of: Callable[[Dtype], bool]) -> bool:
+    """Whether a type is, or holds, ragged arrays of elements that `of` tells."""
+    if not dtype.hasobject:
+        return False
+    if dtype.subdtype is not None:
+        return _holds_ragged(dtype.subdtype[0], of)
+    if dtype.fields is not None:
+        return any(_holds_ragged(field[0], of) for field in dtype.fields.values())
+    metadata: Any = dtype.metadata or {}
+    inner = metadata.get("vlen")
+    if not isinstance(inner, np.dtype):
+        return False
+    return of(inner) or _holds_ragged(inner, of)
+
+
+def _is_region(dtype: Dtype) -> bool:
+    """Whether a type is, or has fields of, region references."""
+    if dtype.subdtype is not None:
+        return _is_region(dtype.subdtype[0])
+    if dtype.fields is not None:
+        return any(_is_region(field[0]) for field in dtype.fields.values())
+    metadata: Any = dtype.metadata or {}
+    return metadata.get("ref") is h5py.RegionReference
 
 
 def _is_opaque(dtype: Dtype) -> bool:
@@ -260,6 +292,10 @@ def described_type(type_id: Any, encoded: bytes) -> KnownType:
         dtype: Dtype = type_id.dtype
     except SyntaxError as error:  # a tag of h5py's for a type of NumPy
         raise ValueError(f"a tag that is no type: {error}") from None
+    except KeyError as error:  # h5py's own words are the number of a byte order
+        raise TypeError(f"numbers in a byte order that NumPy has not ({error})") from None
+    if _holds_ragged(dtype, _is_region):
+        raise TypeError("variable-length region references, which crash h5py")
     if dtype.kind in "iufc" and dtype.metadata is None and dtype.isnative:
         dtype = np.dtype(dtype.type)  # "=" where h5py says "<"
     elif dtype.kind in "mM":
@@ -269,10 +305,11 @@ def described_type(type_id: Any, encoded: bytes) -> KnownType:
     except TypeError:
         pair = TypePair(None, h5t.py_create(dtype))
     ours = pair.file is not None and bool(pair.file == type_id)
-    same = not dtype.hasobject and (ours or bool(pair.memory == type_id))
+    memory = pair.memory if ours else can_read(type_id, pair.memory)
+    same = not dtype.hasobject and (ours or bool(memory == type_id))
     # Arrays in a type are more axes in memory.
     kept = None if ours and dtype.subdtype is None else encoded
-    return KnownType(dtype, type_id, pair.memory, same, kept)
+    return KnownType(dtype, type_id, memory, same, kept)
 
 
 def tagged_type(known: KnownType, tag: Any) -> KnownType | None:
@@ -308,46 +345,9 @@ def kept_type(encoded: bytes, dtype: Dtype) -> TypePair | None:
         return None
     if dtype.kind == "O" and (known.dtype.metadata or {}) != (dtype.metadata or {}):
         return None
-    if _same_bytes(type_id, known.memory):
+    if same_bytes(type_id, known.memory):
         return TypePair(type_id, type_id)
-    # HDF5 ends a text that has no NUL before its last byte, when it converts it.
-    return None if _ends_text(type_id) else TypePair(type_id, known.memory)
-
-
-def _same_bytes(one: Any, other: Any) -> bool:
-    """Whether two types have the same bytes, however text is padded in them."""
-    if one == other:
-        return True
-    if isinstance(one, h5t.TypeEnumID):
-        return bool(one.get_super() == other)
-    if type(one) is not type(other) or one.get_size() != other.get_size():
-        return False
-    if isinstance(one, h5t.TypeStringID):
-        return not one.is_variable_str() and not other.is_variable_str()
-    if isinstance(one, h5t.TypeArrayID):
-        return one.get_array_dims() == other.get_array_dims() and _same_bytes(
-            one.get_super(), other.get_super()
-        )
-    if isinstance(one, h5t.TypeCompoundID):
-        count = one.get_nmembers()
-        return count == other.get_nmembers() and all(
-            one.get_member_name(n) == other.get_member_name(n)
-            and one.get_member_offset(n) == other.get_member_offset(n)
-            and _same_bytes(one.get_member_type(n), other.get_member_type(n))
-            for n in range(count)
-        )
-    return False
-
-
-def _ends_text(type_id: Any) -> bool:
-    """Whether a type is, or holds, text of fixed length that ends with a NUL."""
-    if isinstance(type_id, h5t.TypeStringID):
-        return not type_id.is_variable_str() and type_id.get_strpad() == h5t.STR_NULLTERM
-    if isinstance(type_id, h5t.TypeArrayID | h5t.TypeVlenID):
-        return _ends_text(type_id.get_super())
-    if isinstance(type_id, h5t.TypeCompoundID):
-        return any(_ends_text(type_id.get_member_type(n)) for n in range(type_id.get_nmembers()))
-    return False
+    return None if cuts_text(type_id) else TypePair(type_id, can_write(type_id, known.memory))
 
 
 def subarray_type(
@@ -358,11 +358,16 @@ def subarray_type(
         known = known_type(h5t.decode(encoded))
     except (TypeError, ValueError, RuntimeError):
         return None
-    if known.dtype.subdtype is None:
+    base, inner = without_axes(known.dtype)
+    if not inner or base != dtype or shape[len(shape) - len(inner) :] != inner:
         return None
-    base, inner = known.dtype.subdtype
-    if base != dtype or shape[len(shape) - len(inner) :] != inner:
-        return None
-    if _ends_text(known.file):
-        return TypePair(known.file, known.file), len(inner)
-    return TypePair(known.file, known.memory), len(inner)
+    return TypePair(known.file, can_write(known.file, known.memory)), len(inner)
+
+
+def without_axes(dtype: Dtype) -> tuple[Dtype, tuple[int, ...]]:
+    """The type of the elements of a type of arrays, and the axes that it adds to an array."""
+    inner: tuple[int, ...] = ()
+    while dtype.subdtype is not None:
+        dtype, shape = dtype.subdtype
+        inner += shape
+    return dtype, inner

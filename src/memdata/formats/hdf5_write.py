@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -21,8 +21,12 @@ from memdata.formats.hdf5_attributes import (
 )
 from memdata.formats.hdf5_chunks import Packer
 from memdata.formats.hdf5_copy import chunk_copier, whole_copier
-from memdata.formats.hdf5_creation import dataspace, set_creation, wanted_filters
-from memdata.formats.hdf5_filters import creation_list
+from memdata.formats.hdf5_creation import (
+    dataspace,
+    new_creation,
+    set_creation,
+    wanted_filters,
+)
 from memdata.formats.hdf5_objects import object_array
 from memdata.formats.hdf5_types import (
     TypePair,
@@ -154,7 +158,8 @@ class HDF5Target:
             else:
                 track_order = self.track_order or bool(node.creation.get("track_order"))
                 attributes = self._attributes(node.attrs, node, options)
-                creation = _group_creation(attributes, track_order)
+                by_age = bool(node.creation.get("track_attributes"))
+                creation = _group_creation(attributes, track_order, by_age)
                 node.recipe = _Recipe(name, attributes, creation)
         if self.group is not None:
             self.check_room(plan)
@@ -273,7 +278,7 @@ class HDF5Target:
     def _new_recipe(self, node: DatasetNode) -> tuple[TypePair, Any, Any, int]:
         dtype, shape, known = node.dtype, node.shape, node.creation
         types, within = _types_of(node)
-        creation = creation_list()
+        creation = new_creation(known)
         if self.track_order:
             creation.set_attr_creation_order(h5p.CRT_ORDER_TRACKED | h5p.CRT_ORDER_INDEXED)
         if shape is None:
@@ -353,18 +358,28 @@ class HDF5Target:
 
         Until the types get their names they are in a group of their own.
         """
-        used = {node.recipe.named for node in plan.datasets()} - {None}
-        types = [node for node in plan.nodes if isinstance(node, TypeNode) and node.path in used]
         self._types = {}
-        if not types:
+        used = {name: types.file for name, types in _named_types(plan)}
+        there = {node.path: node for node in plan.nodes if isinstance(node, TypeNode)}
+        for name in list(used):
+            if name in there:
+                used[name] = there[name].recipe.types.file
+            elif name.startswith("/"):  # it is not saved
+                del used[name]
+        if not used:
             return
         while self._types_name in self.group:
             self._types_name += b"-"
         folder = h5g.create(self.group, self._types_name)
-        for number, node in enumerate(types):
-            made = node.recipe.types.file.copy()
+        for number, (name, type_id) in enumerate(used.items()):
+            made = type_id.copy()
             made.commit(folder, str(number).encode())
-            self._types[node.path] = made
+            self._types[name] = made
+
+    def _committed(self, type_id: Any, named: str | None) -> Any:
+        """The named type that stands for a type, if it still is the same."""
+        found = None if named is None else self._types.get(named)
+        return type_id if found is None or found != type_id else found
 
     def _make_type(self, node: TypeNode) -> None:
         recipe: _Recipe = node.recipe
@@ -428,10 +443,7 @@ class HDF5Target:
         elif node.copy is not None and node.copy.whole:
             place = node.copy.make(parent.place, name, _link_list(name))
         else:
-            file_type = types.file
-            if recipe.named is not None:
-                named = self._types.get(recipe.named)
-                file_type = file_type if named is None or named != file_type else named
+            file_type = self._committed(types.file, recipe.named)
             place = h5d.create(
                 parent.place, name, file_type, recipe.space, recipe.creation, _link_list(name)
             )
@@ -459,6 +471,10 @@ class HDF5Target:
         for attribute in attributes:
             if attribute.late:
                 self._late.append((place, attribute))  # its place among the others is kept
+            if attribute.named is not None:
+                file_type = self._committed(attribute.types.file, attribute.named)
+                types = TypePair(file_type, attribute.types.memory)
+                attribute = attribute._replace(types=types)
             write_attribute(place, attribute, replace)
 
     # Moving
@@ -531,6 +547,17 @@ class HDF5Target:
 
 
 _KINDS = {h5i.GROUP: "group", h5i.DATASET: "dataset"}
+
+
+def _named_types(plan: Plan) -> Iterator[tuple[str, TypePair]]:
+    """The names of named types that datasets and attributes use, and what they are there."""
+    for node in plan.nodes:
+        recipe: _Recipe = node.recipe
+        if recipe.named is not None and recipe.types is not None:
+            yield recipe.named, recipe.types
+        for attribute in recipe.attributes:
+            if attribute.named is not None:
+                yield attribute.named, attribute.types
 
 
 def _kind_at(parent: Any, name: bytes) -> int:
@@ -623,9 +650,9 @@ def _storable(array: Array, convert_strings: bool) -> Array:
     return object_array(array) if array.dtype.hasobject and array.dtype.kind != "T" else array
 
 
-def _group_creation(attributes: list[Attribute], track_order: bool) -> Any:
+def _group_creation(attributes: list[Attribute], track_order: bool, by_age: bool) -> Any:
     dense = needs_dense(attributes)
-    if not (dense or track_order):
+    if not (dense or track_order or by_age):
         return _plain_group_list()
     plist = h5p.create(h5p.GROUP_CREATE)
     plist.set_obj_track_times(False)
