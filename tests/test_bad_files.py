@@ -158,7 +158,7 @@ def test_ragged_arrays_of_arrays_are_loaded_and_not_saved(load, tmp_path):
         h5d.create(file.id, b"x", ragged, h5s.create_simple((3,)))
     tree = MemGroup.from_hdf5(tmp_path / "x.h5")
     assert h5py.check_vlen_dtype(tree["x"].dtype) == pairs
-    with pytest.raises(TypeError, match="/x: .*arrays of arrays"):
+    with pytest.raises(TypeError, match=r"/x: .*arrays of arrays"):
         tree.to_hdf5(tmp_path / "y.h5")
     assert not (tmp_path / "y.h5").exists()
 

@@ -173,8 +173,8 @@ def new_creation(creation: Mapping[str, Any]) -> Any:
 def _without_fill() -> Any:
     """A property list that says that there is no fill value.
 
-    h5py cannot say so. But it copies the property list of a dataset that has none, so one is made in
-    memory: the header of a dataset in HDF5's oldest format has no checksum.
+    h5py cannot say so. But it copies the property list of a dataset that has none, so one is made
+    in memory: the header of a dataset in HDF5's oldest format has no checksum.
     """
     file = h5f.create(b"memdata-fill", h5f.ACC_TRUNC, fapl=_in_memory())
     h5d.create(file, b"dataset", h5t.STD_I8LE, h5s.create(h5s.SCALAR), creation_list())
