@@ -8,6 +8,7 @@ the memory, and the file, takes as much as was written. Linux tells in ``/proc/s
 from __future__ import annotations
 
 import mmap
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,9 @@ _SELF = Path("/proc/self")
 _PAGE = mmap.PAGESIZE
 _ENTRIES = 1 << 18  # of the page map, read at once: those of 1 GiB
 
+#: Of so many pages one asks first.
+_PROBES = 64
+
 #: Of an entry of the page map: the page is in memory, or it is swapped out.
 _TAKEN = np.uint64(3 << 62)
 
@@ -41,7 +45,8 @@ def written_parts(array: Array) -> list[tuple[int, int]] | None:
     -------
     list of tuple of int, or None
         None where all may be: the array is small, not contiguous, in memory that is mapped from a
-        file or shared, or the system does not tell.
+        file or shared, or the system does not tell. Also where some pages out of all were asked
+        for first, and are all taken.
 
     Examples
     --------
@@ -55,6 +60,8 @@ def written_parts(array: Array) -> list[tuple[int, int]] | None:
     start = array.__array_interface__["data"][0]
     stop = start + array.nbytes
     try:
+        if _seem_taken(start // _PAGE, -(-stop // _PAGE)):
+            return None
         if not _is_private(start, stop) or not _tells():
             return None
         pages = list(_taken_pages(start // _PAGE, -(-stop // _PAGE)))
@@ -85,6 +92,17 @@ def _tells() -> bool:
     probe = np.ones(_PAGE, np.uint8)
     page = probe.__array_interface__["data"][0] // _PAGE
     return bool(list(_taken_pages(page, page + 1)))
+
+
+def _seem_taken(first: int, last: int) -> bool:
+    """Whether some pages all over these are taken: most arrays are written from end to end."""
+    with open(_SELF / "pagemap", "rb", buffering=0) as file:
+        for page in range(first, last, -(-(last - first) // _PROBES)):
+            file.seek(page * 8)
+            entry = int.from_bytes(file.read(8), sys.byteorder)
+            if not entry & int(_TAKEN):
+                return False
+    return True
 
 
 def _taken_pages(first: int, last: int) -> Iterator[tuple[int, int]]:
