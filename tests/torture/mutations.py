@@ -100,6 +100,7 @@ def tried(
     more_memory: int,
     seconds: float = 10,
     batch: int = 2000,
+    patient: bool = False,
     after_death: Callable[[], object] = lambda: None,
 ) -> Found:
     """Do all trials, in forked processes that may die.
@@ -116,12 +117,16 @@ def tried(
         For one trial; who takes longer dies of SIGALRM.
     batch : int
         Trials of one process, if it does not die.
+    patient : bool
+        Whether one that takes longer is tried once more, with ten times as much: the machine may
+        have had other things to do.
     after_death : callable
         Puts in order what a process that died has left.
     """
     found = Found()
     place = mmap.mmap(-1, 8)
     next_one = numbers.start
+    again = -1
     while next_one < numbers.stop:
         last = min(numbers.stop, next_one + batch)
         receiver, sender = os.pipe()
@@ -129,7 +134,8 @@ def tried(
         if process == 0:
             try:
                 os.close(receiver)
-                _work(trial, range(next_one, last), place, sender, more_memory, seconds)
+                limit = 10 * seconds if next_one == again else seconds
+                _work(trial, range(next_one, last), place, sender, more_memory, limit)
             finally:
                 os._exit(1)
         os.close(sender)
@@ -145,8 +151,11 @@ def tried(
             next_one = last
             continue
         code = os.WTERMSIG(status) if os.WIFSIGNALED(status) else -os.WEXITSTATUS(status)
-        found.died.append((at, code))
         after_death()
+        if code == signal.SIGALRM and patient and at != again:
+            again = next_one = at
+            continue
+        found.died.append((at, code))
         next_one = at + 1
     return found
 
