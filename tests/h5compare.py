@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import h5py
@@ -9,14 +10,26 @@ import numpy as np
 from h5py import h5o, h5p, h5s
 
 
-def differences(one: Any, other: Any, *, storage: bool = True) -> list[str]:
+def differences(
+    one: Any,
+    other: Any,
+    *,
+    storage: bool = True,
+    missing: Collection[str] = (),
+    own_values: Collection[int] = (),
+) -> list[str]:
     """What differs between two open groups, a line each; empty if nothing does.
 
     Compared are names and their order, links, attributes with their types, shapes, maximal shapes,
-    types and values; with `storage` also chunks, filters and fill values.
+    types and values; with `storage` also chunks, filters and fill values. `missing` are paths (of
+    attributes: ``path: attribute 'name'``) that the other file has not, `own_values` the numbers of
+    filters whose values are the library's own.
     """
     found: list[str] = []
-    _Comparer(found, storage).groups(one, other)
+    comparer = _Comparer(found, storage)
+    comparer.missing = frozenset(missing)
+    comparer.own_values = frozenset(own_values)
+    comparer.groups(one, other)
     return found
 
 
@@ -25,6 +38,8 @@ class _Comparer:
         self.found = found
         self.storage = storage
         self.addresses: dict[int, int] = {}
+        self.missing: frozenset[str] = frozenset()
+        self.own_values: frozenset[int] = frozenset()
 
     def same(self, where: str, one: Any, other: Any) -> bool:
         if not _equal(one, other):
@@ -51,10 +66,12 @@ class _Comparer:
             for group in (one, other)
         ]
         self.same(f"{one.name}: track_order", *tracked)
-        if not self.same(f"{one.name}: names", list(one), list(other)):
+        above = one.name.rstrip("/")
+        names = [name for name in one if f"{above}/{name}" not in self.missing]
+        if not self.same(f"{one.name}: names", names, list(other)):
             return
-        for name in one:
-            path = f"{one.name.rstrip('/')}/{name}"
+        for name in names:
+            path = f"{above}/{name}"
             links = one.get(name, getlink=True), other.get(name, getlink=True)
             if not self.same(f"{path}: link", *map(_described_link, links)):
                 continue
@@ -80,10 +97,13 @@ class _Comparer:
         tracked = not isinstance(one, h5py.Datatype) and bool(
             one.id.get_create_plist().get_attr_creation_order() & h5p.CRT_ORDER_TRACKED
         )
-        names = [list(one.attrs), list(other.attrs)]
+        names = [
+            [name for name in one.attrs if f"{where}: attribute {name!r}" not in self.missing],
+            list(other.attrs),
+        ]
         if not self.same(f"{where}: attributes", *(names if tracked else map(sorted, names))):
             return
-        for name in one.attrs:
+        for name in names[0]:
             first, second = one.attrs.get_id(name), other.attrs.get_id(name)
             label = f"{where}: attribute {name!r}"
             self.same(f"{label}: type", *map(_described_type, (first, second)))
@@ -109,11 +129,16 @@ class _Comparer:
             self.stored(path, one, other)
         self.attributes(one, other)
 
+    def filter(self, plist: Any, number: int) -> tuple[Any, ...]:
+        code, flags, values, name = plist.get_filter(number)
+        return code, flags, () if code in self.own_values else values, name
+
     def stored(self, path: str, one: Any, other: Any) -> None:
         first, second = one.id.get_create_plist(), other.id.get_create_plist()
         self.same(f"{path}: chunks", one.chunks, other.chunks)
         pipelines = [
-            [plist.get_filter(n) for n in range(plist.get_nfilters())] for plist in (first, second)
+            [self.filter(plist, n) for n in range(plist.get_nfilters())]
+            for plist in (first, second)
         ]
         self.same(f"{path}: filters", *pipelines)
         self.same(f"{path}: fill time", first.get_fill_time(), second.get_fill_time())
