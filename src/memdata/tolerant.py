@@ -16,12 +16,12 @@ from memdata.checksums import (
     hollow,
     read_block,
 )
-from memdata.formats.tree import run_shape
+from memdata.formats.tree import Filters, run_shape
 from memdata.memory import machine_room
 from memdata.verifying import Damage, changed
 
 if TYPE_CHECKING:
-    from memdata.formats.tree import DatasetNode, Filters, Options, Plan, Source
+    from memdata.formats.tree import DatasetNode, Options, Plan, Source
 
 __all__ = ["TolerantSource"]
 
@@ -32,6 +32,9 @@ Block = tuple[slice, ...]
 #: Bytes of the pieces in which the elements of a dataset without chunks are tried: those of a
 #: block of a disk.
 _PIECE = 4096
+
+#: What a node's creation says of filters.
+_FILTERS = {"filters", "scaleoffset", "shuffle", "fletcher32"}
 
 #: What reading damaged elements may raise.
 _ERRORS = (OSError, RuntimeError, ValueError, MemoryError)
@@ -86,7 +89,10 @@ class TolerantSource:
             if node.stored is not None:
                 node.stored = _TolerantStored(self, self._source, node, options, self._end, sums)
             if not _can_be_set(node):
-                node.filters = node.filters._replace(compression=None, compression_opts=None)
+                node.filters = Filters(node.filters.chunks)
+                node.creation = {
+                    key: value for key, value in node.creation.items() if key not in _FILTERS
+                }
                 self.skipped.append((node.path, "its compression; it is stored without"))
             # The new file's elements are others, or may be.
             node.attrs = {key: value for key, value in node.attrs.items() if key not in NAMES}
@@ -107,6 +113,8 @@ def _why_not(node: DatasetNode) -> str | None:
         return f"it declares {node.nbytes} bytes, of which hardly any were written"
     if node.filters.chunks is None or node.stored is None:
         return None
+    if node.filters.scaleoffset is not None and not _can_be_set(node):
+        return "what its filter scaleoffset was told makes no sense"  # HDF5 crashes
     chunk = math.prod(node.filters.chunks) * node.dtype.itemsize
     return f"one chunk takes {chunk} bytes" if chunk > machine_room() else None
 
@@ -115,14 +123,15 @@ def _can_be_set(node: DatasetNode) -> bool:
     """Whether what a damaged file says of filters is something that a filter takes."""
     from h5py import h5p
 
-    from memdata.formats.hdf5_filters import set_filters
+    from memdata.formats.hdf5_creation import set_creation
 
     filters: Filters = node.filters
-    if filters.chunks is None or not isinstance(filters.compression, int | str):
+    if filters.chunks is None:
         return True
     try:
         shape = (node.shape or ())[: len(filters.chunks)]
-        set_filters(h5p.create(h5p.DATASET_CREATE), filters, shape, node.dtype, shape)
+        about = {key: value for key, value in node.creation.items() if key in _FILTERS}
+        set_creation(h5p.create(h5p.DATASET_CREATE), filters, about, shape, node.dtype)
     except (ValueError, TypeError, OverflowError):
         return False
     return True
