@@ -124,3 +124,27 @@ def test_pytables(tmp_path):
         file.create_array("/", "array", np.arange(5)).attrs.d = {"x": 1}
         file.create_soft_link("/", "soft", "/array")
     assert there_and_back(tmp_path / "x.h5", tmp_path) == []
+
+
+@pytest.mark.parametrize("shape", [(5,), (300_000,)])
+def test_the_user_block_comes_along(tmp_path, shape):
+    """MATLAB does not open a file without its words before HDF5's part."""
+    path, again = tmp_path / "x.mat", tmp_path / "again.mat"
+    with h5py.File(path, "w", userblock_size=512) as file:
+        file.create_dataset("x", data=np.ones(shape))
+        file.create_dataset("chunks", data=np.arange(3000), chunks=(1000,), compression="gzip")
+    words = b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(512, b" ")
+    with path.open("r+b") as raw:
+        raw.write(words)
+    assert there_and_back(path, tmp_path) == []
+    MemGroup.from_hdf5(path).to_hdf5(again)
+    assert again.read_bytes()[:512] == words
+    with h5py.File(again) as file:
+        assert file.userblock_size == 512
+    tree = MemGroup.from_hdf5(again)
+    tree.to_hdf5(tmp_path / "other.h5", userblock_size=1024)
+    with h5py.File(tmp_path / "other.h5") as file:
+        assert file.userblock_size == 1024
+    tree["group"] = 1
+    tree.to_hdf5(again, mode="w")
+    assert again.read_bytes()[:512] == words

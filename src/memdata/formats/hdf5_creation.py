@@ -20,6 +20,8 @@ Memory needs only chunks and compression. The rest travels as a dict beside the 
 ``named_type``
     the path of the named type that the dataset uses; what is not a path stands for one that has
     no name
+``userblock``
+    of the root of a file: the bytes before HDF5's part, which programs such as MATLAB put there
 ``attributes``
     attributes as the file has them, by name; see `memdata.formats.hdf5_attributes`
 

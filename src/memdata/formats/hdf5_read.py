@@ -7,6 +7,7 @@ reads its header, attributes and, when it is small, its elements; types are tran
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -46,6 +47,10 @@ Array = np.ndarray[Any, Any]
 Text = tuple[np.dtype[Any], str]
 
 
+#: A user block larger than this (bytes) does not come along: it may be a file of its own.
+_LARGEST_BLOCK = 1 << 20
+
+
 class _Frame(NamedTuple):
     """A group whose children are being visited."""
 
@@ -76,6 +81,15 @@ class HDF5Source:
         self._user_block = self.file.get_create_plist().get_userblock()
         self._descriptor = _descriptor(self.file)
         _flush(self.file)
+
+    def user_block(self) -> bytes | None:
+        """What stands before HDF5's part of a file that is read from its root; None for nothing."""
+        if not self._user_block or self.prefix != "/" or self._descriptor is None:
+            return None
+        if self._user_block > _LARGEST_BLOCK:
+            return None
+        block = os.pread(self._descriptor, self._user_block, 0)
+        return block if len(block) == self._user_block else None
 
     def close(self) -> None:
         """The group belongs to the caller: nothing to close."""
@@ -212,6 +226,10 @@ class _Walk:
         info = h5o.get_info(self.source.group)
         root = GroupNode("/", "", None, None)
         stack = [self._enter(root, self.source.group, (info.fileno, info.addr))]
+        block = self.source.user_block()
+        if block is not None:
+            self._take("the user block", len(block))
+            root.creation = {**root.creation, "userblock": block}
         while stack:
             frame = stack[-1]
             for name, kind, address in frame.links:

@@ -239,6 +239,9 @@ def _save_hdf5(
                     with named_errors(name, temporary.path):
                         target.finish(plan)
                         file.close()
+                        block = None if keep else _user_block(plan, open_kw)
+                        if block is not None:
+                            os.pwrite(temporary.fd, block, 0)
                     descriptor = temporary.fd
                 else:
                     descriptor = _open_part(path, stack)
@@ -310,7 +313,10 @@ def _lay_out(
     from memdata.formats.hdf5_write import needs_dense_root
 
     settings = dict(open_kw)
-    if not open_kw.get("userblock_size"):  # HDF5 wants its size to be a multiple of the alignment
+    block = None if keep else _user_block(plan, open_kw)
+    if block is not None:
+        settings["userblock_size"] = len(block)
+    elif not open_kw.get("userblock_size"):  # HDF5 wants its size to be a multiple of the alignment
         settings = {"alignment_threshold": 1 << 20, "alignment_interval": 1 << 12, **open_kw}
     settings["locking"] = False  # the temporary file has a lock of ours
     if needs_dense_root(plan) and not keep:
@@ -332,6 +338,12 @@ def _lay_out(
             transfer_rows(node, target, bar)
             if check is not None:
                 check()
+
+
+def _user_block(plan: Plan, open_kw: dict[str, Any]) -> bytes | None:
+    """The bytes that stood before HDF5's part of the file which the tree was loaded from."""
+    block: bytes | None = plan.nodes[0].creation.get("userblock")
+    return None if "userblock_size" in open_kw or "driver" in open_kw else block
 
 
 class _PartWriter:
