@@ -23,7 +23,7 @@
 
 #define KEPT_BLOCKS 16
 
-/* With a staging area (see memdata.ranks.sharing) the default budget of moves. */
+/* With the buffers of moves (see memdata.ranks.messages) their default budget. */
 #define KEPT_BYTES ((size_t)224 << 20)
 
 typedef struct {
