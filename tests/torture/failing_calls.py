@@ -9,6 +9,7 @@ process. With a LIMIT, only so many n spread over all. Prints one line of JSON a
 import ctypes
 import faulthandler
 import gc
+import itertools
 import json
 import os
 import resource
@@ -138,12 +139,12 @@ class Attempt:
         shutil.rmtree(again)
 
     def growth(self, number: int, folder: str) -> int:
-        """Bytes that one more such failure leaves."""
+        """Bytes that each such failure leaves: libraries keep some, and give them back later."""
         sizes = []
-        for _ in range(3):
+        for _ in range(4):
             self.once(number, folder)
             sizes.append(memory())
-        return sizes[2] - sizes[1]
+        return min(after - before for before, after in itertools.pairwise(sizes))
 
     def in_a_process_of_its_own(self, number: int) -> dict[str, Any]:
         """As `report`, where a crash is no loss."""
