@@ -371,9 +371,7 @@ def _new_array(node: DatasetNode) -> Array:
     try:
         if node.part is not None:
             shape = node.part.shape(shape)
-        if node.dtype.hasobject:
-            return np.zeros(shape, node.dtype)
-        make = np.empty if node.part is None else _cmemdata.empty_recycled
+        make = np.zeros if node.dtype.hasobject else np.empty
         return make(shape, node.dtype)
     except (MemoryError, ValueError):  # a ValueError above 2**63 bytes
         raise MemoryError(
