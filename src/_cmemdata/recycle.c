@@ -1,5 +1,6 @@
 /* The system clears each page of fresh memory when it is first touched, which takes about as long
-   as filling it. Programs that redistribute let one large array go and make another of the same size, again and again; so the last blocks are kept:
+   as filling it. Programs that redistribute let one large array go and make another of the same
+   size, again and again; so the last blocks are kept:
 
        kept    oldest | ... | newest      at most KEPT_BLOCKS, KEPT_BYTES in all
 
