@@ -381,3 +381,49 @@ def without_fill_value(path: Path) -> None:
 
 
 WRITERS["without fill value"] = without_fill_value
+
+
+@writer
+def links_between_members(file: Any) -> None:
+    """Groups that keep the order of their names, in which links stand first and between."""
+    group = file.create_group("ordered", track_order=True)
+    group["z soft"] = h5py.SoftLink("m")
+    group["x"] = np.arange(3)
+    group["b again"] = group["x"]
+    group["a external"] = h5py.ExternalLink("other.h5", "/y")
+    inner = group.create_group("m", track_order=True)
+    inner["up"] = group
+    inner["type"] = np.dtype("<i4")
+    inner["a"] = group["x"]
+    group["again"] = inner
+    file["first"] = group["x"]
+    file["a"] = h5py.SoftLink("/ordered")
+
+
+@writer
+def attributes_of_text(file: Any) -> None:
+    """Text of every type that HDF5 has, as one value, an array, and no value at all."""
+    for length in (None, 5):
+        for set_number, encoding in ((h5t.CSET_ASCII, "ascii"), (h5t.CSET_UTF8, "utf-8")):
+            for pad in (h5t.STR_NULLTERM, h5t.STR_NULLPAD, h5t.STR_SPACEPAD):
+                type_id = h5t.C_S1.copy()
+                type_id.set_size(h5t.VARIABLE if length is None else length)
+                type_id.set_cset(set_number)
+                type_id.set_strpad(pad)
+                name = f"{length} {encoding} {pad}"
+                for shape in ((), (2,), (1, 2), (0, 3)):
+                    text = ("ab" if encoding == "ascii" else "ü").encode()
+                    data = np.full(shape, text, object if length is None else "S5")
+                    space = h5s.create_simple(shape) if shape else h5s.create(h5s.SCALAR)
+                    made = h5py.h5a.create(file.id, f"{name} {shape}".encode(), type_id, space)
+                    if data.size:
+                        made.write(data, type_id)
+                h5py.h5a.create(file.id, f"{name} null".encode(), type_id, h5s.create(h5s.NULL))
+    for encoding in ("ascii", "utf-8"):
+        text = h5py.string_dtype(encoding, 5)
+        file.create_dataset(f"fixed {encoding}", data=np.array([b"a", b"bc"], text))
+        record = np.dtype([("n", "i4"), ("text", text)])
+        file.create_dataset(f"record {encoding}", data=np.zeros(2, record))
+        file.create_dataset(f"many {encoding}", data=np.zeros(BIG, text))
+    file.attrs["no text"] = np.bytes_(b"\xff\xfe")
+    file.attrs["none of them text"] = np.array([b"\xff", b"a"])

@@ -104,6 +104,7 @@ def deep_group_copy(
     postprocess: Callable[[Any, Any], object] | None = None,
     shallow: bool = False,
     shared: Iterable[str] | None = None,
+    follow_external: bool = False,
 ) -> list[str]:
     """Copy all groups, attributes and datasets below one group into another.
 
@@ -128,6 +129,9 @@ def deep_group_copy(
         In memory: the datasets of the copy are those of the original.
     shared : iterable of str, optional
         In memory: the paths (from `g1`) of datasets that are not copied.
+    follow_external : bool
+        From an open HDF5 file: copy what its external links lead to, and datasets whose elements
+        are in other files; else links stay links, and those datasets are left out with a warning.
 
     Returns
     -------
@@ -177,6 +181,7 @@ def deep_group_copy(
             selections=selections,
             convert_dataset_strings=convert_dataset_strings,
             convert_attribute_strings=convert_attribute_strings,
+            follow_external=follow_external,
         )
         skipped: list[str] = []
         if postprocess is not None:
@@ -189,6 +194,7 @@ def deep_group_copy(
             convert_dataset_strings=convert_dataset_strings,
             convert_attribute_strings=convert_attribute_strings,
             skip_distributed=skip_distributed,
+            follow_external=follow_external,
             postprocess=None
             if postprocess is None
             else lambda path: _call_postprocess(g1, g2, path, postprocess),

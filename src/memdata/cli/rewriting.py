@@ -251,6 +251,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--checksum", action="store_true", help="keep checksums of all chunks, for memdata verify"
     )
+    parser.add_argument(
+        "--follow-external",
+        action="store_true",
+        help="copy what links to other files lead to, and data that are in other files",
+    )
     parser.add_argument("-f", "--force", action="store_true", help="replace a file that is there")
     parser.add_argument(
         "--durable", action="store_true", default=None, help="wait until the disk has it"
@@ -356,7 +361,12 @@ def write(
     elif options.zarr_format or options.consolidated:
         raise ValueError(f"{name} becomes an HDF5 file; add --to zarr, or call it NAME.zarr")
     job = Options(
-        selections=normalised(selections), comm=comm, keep_links=True, packed=same, mover=None
+        selections=normalised(selections),
+        comm=comm,
+        keep_links=True,
+        packed=same,
+        mover=None,
+        follow_external=options.follow_external,
     )
     job.checksum = options.checksum
     started = time.monotonic()

@@ -307,7 +307,7 @@ def _unchanged(name: bytes, value: Any, as_read: AsRead) -> Attribute | None:
     read = as_read.item
     if not same_value(to_memory(read), value):
         converted = to_memory(read, convert_strings=True)
-        if not same_value(converted, value):
+        if not (same_value(converted, value) or _same_text(value, converted)):
             return None
     array = as_read.value
     if isinstance(array, h5py.Empty):
@@ -325,6 +325,15 @@ def _unchanged(name: bytes, value: Any, as_read: AsRead) -> Attribute | None:
     shape = array.shape[: array.ndim - len(inner)]
     space = h5s.create_simple(shape) if shape else _SCALAR_SPACE
     return made._replace(types=types, space=space)
+
+
+def _same_text(value: Any, text: Any) -> bool:
+    """Whether a value has the elements of an array of text, of which zarr makes lists."""
+    if not (isinstance(text, np.ndarray) and text.dtype.kind in "OU"):
+        return False
+    if isinstance(value, np.ndarray):
+        value = value.tolist() if value.dtype.kind in "OU" and value.shape == text.shape else None
+    return type(value) is list and same_value(value, text.tolist())
 
 
 def _subarray_types(kept: bytes) -> TypePair | None:

@@ -8,7 +8,9 @@ as something that a reader understands, and what it was stands in one more attri
     ------------------------  ----------------------  -----------------------------------
     nan, inf                  "NaN", "Infinity"       "float"
     complex                   [real, imaginary]       "complex"
+    bytes                     text                    "utf-8"
     bytes that are no text    base 64                 "bytes"
+    array of bytes            list of text            {"utf-8": type, "shape": [...]}
     UUID                      text                    "uuid"
     array                     list                    {"array": type, "shape": [...]}
     long double, timedelta64  number or text          {"array": ..., "scalar": true}
@@ -25,7 +27,7 @@ import base64
 import json
 import math
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -33,9 +35,10 @@ import numpy as np
 from memdata.formats import zarr_library, zarr_objects
 from memdata.formats.attributes import UnstorableAttribute, to_json_value, to_memory
 from memdata.formats.tagged import NOT_UNDERSTOOD, TAG
-from memdata.formats.zarr_types import described, from_description
+from memdata.formats.zarr_types import TEXT, described, from_description
 
 __all__ = [
+    "ATTRIBUTE_ORDER",
     "CHUNKED",
     "CREATION",
     "HIDDEN",
@@ -46,6 +49,7 @@ __all__ = [
     "decoded_creation",
     "encoded",
     "encoded_creation",
+    "in_order",
     "read_attributes",
     "update",
 ]
@@ -66,6 +70,10 @@ CREATION = "__memdata_creation"
 
 #: Among a group's creation properties: the names of its members, where their order counts.
 ORDER = "order"
+
+#: Among creation properties: the names of the attributes, where their order counts: zarr-python 2
+#: sorts them.
+ATTRIBUTE_ORDER = "attribute_order"
 
 #: Attributes in a store that are none in memory.
 HIDDEN = frozenset({TAG, TYPES, LINKS, CHUNKED, CREATION})
@@ -130,7 +138,7 @@ def _encoded(value: Any, convert: bool) -> tuple[Any, Any]:
         return str(value), "uuid"
     if isinstance(value, bytes) and convert and b"\0" not in value:
         try:
-            return to_json_value(value, convert_strings=True), None
+            return to_json_value(value, convert_strings=True), "utf-8"
         except UnstorableAttribute:
             pass  # no text
     if isinstance(value, bytes) and convert:
@@ -170,27 +178,55 @@ def _encoded_list(value: Sequence[Any], convert: bool) -> tuple[Any, Any]:
 def _encoded_array(value: Array, convert: bool) -> tuple[Any, Any]:
     kind = value.dtype.kind
     if value.dtype.hasobject and (kind == "V" or _says_what(value.dtype)):
-        items = [zarr_objects.to_json(item, value.dtype) for item in value.reshape(-1)]
-        return items, {
-            "elements": described(value.dtype, objects=True),
-            "shape": list(value.shape),
-        }
+        return _encoded_elements(value)
+    if kind == "S" and convert:
+        return _encoded_bytes(value)
+    if kind in "OUT" and not value.size and value.ndim:
+        return _encoded_elements(np.empty(value.shape, TEXT))  # a list tells no type
     if kind in "OUTS" or (kind == "V" and value.dtype.isbuiltin == 2):
         return to_json_value(value, convert_strings=convert), None  # lists, as the others write
     shape = list(value.shape)
     if kind == "V":
-        raw = np.asarray(value, order="C").tobytes()
-        return base64.b64encode(raw).decode(), {"raw": described(value.dtype), "shape": shape}
+        return _encoded_raw(value)
     what = {"array": described(value.dtype), "shape": shape}
     if kind in "mM":
         return value.astype("i8" if kind == "m" else "U").tolist(), what
-    if kind == "c":
-        real = value.real.dtype
-        pairs = np.stack([value.real, value.imag], axis=-1).astype(real)
-        return _nested(pairs), what
-    if kind == "f":
-        return _nested(value), what
-    return value.tolist(), what
+    if kind not in "fc":
+        return value.tolist(), what
+    real = value.real.dtype
+    parts = np.stack([value.real, value.imag], axis=-1).astype(real) if kind == "c" else value
+    if real.itemsize > 8 and not _has_text(parts):
+        return _encoded_raw(value)
+    return _nested(parts), what
+
+
+def _has_text(value: Array) -> bool:
+    """Whether long doubles come back from text: nearly zero, or no numbers at all, they do not."""
+    tiny = np.finfo(value.dtype).tiny
+    if ((value != 0) & (abs(value) < tiny)).any():
+        return False
+    again = np.array([value.dtype.type(str(item)) for item in value.flat], value.dtype)
+    return bool(np.array_equal(again, value.reshape(-1), equal_nan=True))
+
+
+def _encoded_elements(value: Array) -> tuple[Any, Any]:
+    """Elements that are objects, one after the other."""
+    items = [zarr_objects.to_json(item, value.dtype) for item in value.reshape(-1)]
+    return items, {"elements": described(value.dtype, objects=True), "shape": list(value.shape)}
+
+
+def _encoded_raw(value: Array) -> tuple[Any, Any]:
+    raw = np.asarray(value, order="C").tobytes()
+    what = {"raw": described(value.dtype), "shape": list(value.shape)}
+    return base64.b64encode(raw).decode(), what
+
+
+def _encoded_bytes(value: Array) -> tuple[Any, Any]:
+    try:
+        text = np.strings.decode(value, "utf-8").tolist()
+    except UnicodeDecodeError:
+        return _encoded_raw(value)
+    return text, {"utf-8": described(value.dtype), "shape": list(value.shape)}
 
 
 def _says_what(dtype: np.dtype[Any]) -> bool:
@@ -238,7 +274,7 @@ def decoded(stored: Mapping[str, Any], *, convert_strings: bool = False) -> dict
         what = types.get(name)
         if what is not None:
             try:
-                result[name] = _decoded(value, what)
+                result[name] = _decoded(value, what, convert_strings)
                 continue
             except NOT_UNDERSTOOD:
                 pass  # another program has changed the value: it is shown as it is
@@ -251,7 +287,9 @@ def read_attributes(member: Any, *, convert_strings: bool = False) -> dict[str, 
     return decoded(dict(member.attrs), convert_strings=convert_strings)
 
 
-def _decoded(value: Any, what: Any) -> Any:
+def _decoded(value: Any, what: Any, convert: bool) -> Any:
+    if what == "utf-8" and isinstance(value, str):
+        return to_memory(value.encode(), convert_strings=convert)
     if what == "float":
         return _NOT_FINITE[value]
     if what == "complex":
@@ -268,9 +306,11 @@ def _decoded(value: Any, what: Any) -> Any:
     if "items" in what:
         items = {int(index): inner for index, inner in what["items"].items()}
         return [
-            _decoded(item, items[index]) if index in items else to_memory(item)
+            _decoded(item, items[index], convert) if index in items else to_memory(item)
             for index, item in enumerate(value)
         ]
+    if "utf-8" in what:
+        return _decoded_bytes(value, what, convert)
     if "empty" in what:
         import h5py
 
@@ -287,6 +327,14 @@ def _decoded(value: Any, what: Any) -> Any:
         return array if array.ndim else array[()]
     array = _decoded_array(value, from_description(what["array"]), tuple(what["shape"]))
     return array[()] if what.get("scalar") else array
+
+
+def _decoded_bytes(value: Any, what: Any, convert: bool) -> Any:
+    dtype, shape = from_description(what["utf-8"]), tuple(what["shape"])
+    array = np.strings.encode(np.array(value, "U").reshape(shape), "utf-8").astype(dtype)
+    if not convert:
+        return array
+    return to_memory(value) if array.size else to_memory(array, convert_strings=True)
 
 
 def _number(value: Any) -> float:
@@ -320,7 +368,7 @@ _KEPT = frozenset(
     {
         *("maxshape", "fillvalue", "fill_time", "scaleoffset", "track_order", "track_times"),
         *("chunks", "layout", "named_type", "filters", "type", "inner_axes"),
-        ORDER,
+        *(ORDER, ATTRIBUTE_ORDER),
     }
 )
 
@@ -328,9 +376,14 @@ _KEPT = frozenset(
 _ATTRIBUTES = "attributes"
 
 
-def encoded_creation(creation: Mapping[str, Any]) -> dict[str, Any]:
-    """Creation properties as JSON; those that have no form there are left out."""
+def encoded_creation(creation: Mapping[str, Any], names: Iterable[str] = ()) -> dict[str, Any]:
+    """Creation properties as JSON; those that have no form there are left out.
+
+    `names` are those of the attributes, in order.
+    """
     kept: dict[str, Any] = {}
+    if creation.get("track_order") and (names := list(names)):
+        kept[ATTRIBUTE_ORDER] = names
     for name in _KEPT & creation.keys():
         try:
             one = encoded({name: creation[name]}, "", convert_strings=True)
@@ -340,21 +393,30 @@ def encoded_creation(creation: Mapping[str, Any]) -> dict[str, Any]:
             continue
     if _ATTRIBUTES in creation:
         exact = _encoded_exact(creation[_ATTRIBUTES])
-        if exact["values"]:
+        if exact:
             kept[_ATTRIBUTES] = exact
     return kept
 
 
 def _encoded_exact(as_read: Mapping[str, Any]) -> dict[str, Any]:
-    """Numbers among attributes as HDF5 had them; see `hdf5_attributes.AsRead`."""
-    values, types = {}, {}
+    """Attributes as HDF5 had them; see `hdf5_attributes.AsRead`."""
+    values, whats, types = {}, {}, {}
     for name, item in as_read.items():
-        if not isinstance(item.value, np.ndarray) or item.value.dtype.kind not in "biufc":
+        value = item.value
+        try:
+            if isinstance(value, np.ndarray):
+                has_objects = value.dtype.hasobject
+                form, what = (
+                    _encoded_elements(value) if has_objects else _encoded_array(value, True)
+                )
+            else:
+                form, what = _encoded(value, True)
+        except TypeError:
             continue
-        values[name] = item.value
+        values[name], whats[name] = form, what
         if item.type is not None:
             types[name] = base64.b64encode(item.type).decode()
-    return {"values": encoded(values, "", convert_strings=True), "types": types}
+    return {"values": {**values, TYPES: whats}, "types": types} if values else {}
 
 
 def _decoded_exact(stored: Any) -> dict[str, Any]:
@@ -362,11 +424,19 @@ def _decoded_exact(stored: Any) -> dict[str, Any]:
 
     try:
         types = {name: base64.b64decode(text) for name, text in stored["types"].items()}
-        values = decoded(stored["values"])
-    except (TypeError, ValueError, LookupError, AttributeError):
+        values, whats = stored["values"], stored["values"][TYPES]
+        found = {name: _decoded(values[name], what, False) for name, what in whats.items()}
+    except NOT_UNDERSTOOD:
         return {}  # another program has changed it
-    arrays = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
-    return {name: AsRead(value, types.get(name)) for name, value in arrays.items()}
+    return {
+        name: AsRead(value if _is_empty(value) else np.asarray(value), types.get(name))
+        for name, value in found.items()
+    }
+
+
+def _is_empty(value: Any) -> bool:
+    """Whether a value is h5py's for a null dataspace."""
+    return type(value).__name__ == "Empty"
 
 
 def decoded_creation(stored: Any) -> dict[str, Any]:
@@ -376,6 +446,15 @@ def decoded_creation(stored: Any) -> dict[str, Any]:
     found = {name: _tuples(value) for name, value in decoded(stored).items() if name in _KEPT}
     exact = _decoded_exact(stored[_ATTRIBUTES]) if _ATTRIBUTES in stored else None
     return {**found, _ATTRIBUTES: exact} if exact else found
+
+
+def in_order(attrs: dict[str, Any], creation: dict[str, Any]) -> dict[str, Any]:
+    """The attributes in the order that is kept, which is taken out of the creation properties."""
+    order = creation.pop(ATTRIBUTE_ORDER, ())
+    if not isinstance(order, tuple):
+        return attrs  # another program has changed it
+    first = {name: attrs[name] for name in map(str, order) if name in attrs}
+    return {**first, **attrs}
 
 
 def _tuples(value: Any) -> Any:

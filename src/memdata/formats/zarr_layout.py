@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "creation_of",
+    "is_one_chunk",
     "layout_for",
     "layout_of_codecs",
     "with_fill_value",
@@ -127,10 +128,14 @@ def words_of(layout: Layout, shape: tuple[int, ...], chunked: bool) -> tuple[Fil
     if not shape:
         return NO_FILTERS, []
     filters, replaced = filters_of(layout.codecs, layout.chunks)
-    whole = all(chunk >= length for chunk, length in zip(layout.chunks, shape, strict=True))
-    if whole and filters == Filters(layout.chunks) and not chunked:
+    if is_one_chunk(layout, shape) and filters == Filters(layout.chunks) and not chunked:
         filters = NO_FILTERS
     return filters, replaced
+
+
+def is_one_chunk(layout: Layout, shape: tuple[int, ...]) -> bool:
+    """Whether all of an array lies in one chunk."""
+    return all(chunk >= length for chunk, length in zip(layout.chunks, shape, strict=True))
 
 
 def creation_of(
@@ -192,7 +197,7 @@ def with_fill_value(
         return layout, False
     fill = dtype.type(creation["fillvalue"])
     signed = fill == 0 and any(fill.tobytes())  # zarr-python 2 takes any zero for 0
-    held = not signed or zarr_library.major() >= 3
+    held = fill != 0 or (signed and zarr_library.major() >= 3)  # 0 is what nobody asked for
     return layout._replace(fill_value=fill, null_fill=False), held
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import heapq
 import math
 import os
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -38,6 +39,7 @@ from memdata.formats.zarr_attributes import (
     ORDER,
     decoded,
     decoded_creation,
+    in_order,
 )
 from memdata.formats.zarr_careful import careful
 from memdata.formats.zarr_codecs import check_codecs
@@ -205,6 +207,8 @@ class _Walk:
         root = GroupNode("/", "", None, {})
         self._read_group(root, group)
         self.plan = Plan("loading", [root])
+        self._known = {"/": root}
+        self._ahead: list[tuple[str, str, GroupNode, Any]] = []  # hard links, met before the target
         folder = zarr_library.store_folder(group)
         self._outside: dict[str, tuple[str, str]] = {}
         if folder is not None:
@@ -215,7 +219,7 @@ class _Walk:
     def run(self) -> None:
         """Fill the plan."""
         root = self.plan.nodes[0]
-        stack = [(root, _in_order(root, zarr_library.members(root.source)))]
+        stack = [(root, self._members(root))]
         while stack:
             parent, members = stack[-1]
             for name, member in members:
@@ -225,20 +229,51 @@ class _Walk:
                 except (TypeError, ValueError) as error:
                     self.plan.skipped.append((path, str(error)))
                     continue
-                self.plan.nodes.append(node)
-                if isinstance(node, DatasetNode):
-                    self.datasets.add(path)
+                if node is None:
+                    continue
+                self._add(node)
+                if type(node) is not GroupNode:
                     continue
                 if len(stack) > MOST_DEEP:
                     raise OSError(f"{self.plan.nodes[0].source.store}: {too_deep(path)}")
-                stack.append((node, _in_order(node, zarr_library.members(member))))
+                stack.append((node, self._members(node)))
                 break
             else:
                 stack.pop()
-        self._add_links()
+        for path, name, parent, link in self._ahead:
+            self._add_link(path, name, parent, link)
 
-    def _node(self, name: str, member: Any, path: str, parent: GroupNode) -> GroupNode:
+    def _members(self, node: GroupNode) -> Iterator[tuple[str, Any]]:
+        """The members of a group, in the order of a file that kept one, or by name."""
+        links, node.recipe = node.recipe or {}, None
+        described = sorted((name, _Link(link)) for name, link in links.items())
+        members = heapq.merge(zarr_library.members(node.source), described, key=_name)
+        order = node.creation.get(ORDER)
+        if not order:
+            return members
+        node.creation = {key: value for key, value in node.creation.items() if key != ORDER}
+        if not isinstance(order, tuple):
+            return members  # another program has changed it
+        place = {name: number for number, name in enumerate(map(str, order))}
+        return iter(sorted(members, key=lambda item: place.get(item[0], len(place))))
+
+    def _add(self, node: GroupNode) -> None:
+        self.plan.nodes.append(node)
+        self._known[node.path] = node
+        if isinstance(node, DatasetNode):
+            self.datasets.add(node.path)
+
+    def _node(self, name: str, member: Any, path: str, parent: GroupNode) -> GroupNode | None:
+        """The node of a member; None where there is nothing to add, or not yet."""
         check_name(name, path)
+        if isinstance(member, _Link):
+            if not isinstance(member.described, dict):
+                raise ValueError(f"no description of a link: {member.described!r:.80}")
+            if member.described.get("hard", "/") in self._known:
+                self._add_link(path, name, parent, member.described)
+            else:
+                self._ahead.append((path, name, parent, member.described))
+            return None
         link = self._outside.get(path)
         if link is not None and not (zarr_library.is_group(member) and link[0] != path):
             raise ValueError(f"the symbolic link {link[0]} leads out of the store, to {link[1]}")
@@ -256,33 +291,24 @@ class _Walk:
         node.attrs = decoded(stored, convert_strings=self.options.convert_attribute_strings)
         links = stored.get(LINKS)
         if isinstance(links, dict):
-            node.recipe = links  # followed when all nodes are known
-        node.creation = decoded_creation(stored.get(CREATION)) or NOTHING
+            node.recipe = links  # for `_members`
+        creation = decoded_creation(stored.get(CREATION))
+        node.attrs = in_order(node.attrs, creation)
+        node.creation = creation or NOTHING
 
-    def _add_links(self) -> None:
-        """Second names of what the plan has."""
-        known = {node.path: node for node in self.plan.nodes}
-        for node in list(self.plan.nodes):
-            links, node.recipe = node.recipe, None
-            for name, link in sorted((links or {}).items()):
-                path = "/" + name if node.parent is None else f"{node.path}/{name}"
-                if path in known:
-                    continue
-                try:
-                    check_name(name, path)
-                    found = self._linked(path, name, node, link, known)
-                except (TypeError, ValueError, KeyError) as error:
-                    self.plan.skipped.append((path, f"a link that cannot be followed: {error}"))
-                    continue
-                known[path] = found
-                self.plan.nodes.append(found)
+    def _add_link(self, path: str, name: str, parent: GroupNode, link: Any) -> None:
+        """Add a second name of what the plan has, or a name that leads somewhere else."""
+        if path in self._known:
+            return
+        try:
+            self._add(self._linked(path, name, parent, link))
+        except (TypeError, ValueError, LookupError, AttributeError) as error:
+            self.plan.skipped.append((path, f"a link that cannot be followed: {error}"))
 
-    def _linked(
-        self, path: str, name: str, parent: GroupNode, link: Any, known: dict[str, GroupNode]
-    ) -> GroupNode:
+    def _linked(self, path: str, name: str, parent: GroupNode, link: Any) -> GroupNode:
         """What a group says of a member that zarr has no kind of."""
         if "hard" in link:
-            target = known.get(link["hard"])
+            target = self._known.get(link["hard"])
             if target is None:
                 raise ValueError(f"there is no {link['hard']}")
             if not self.options.keep_links and _is_below(parent, target):
@@ -291,7 +317,9 @@ class _Walk:
         if "type" in link:
             attrs = decoded(link["attributes"])
             named = TypeNode(path, name, parent, attrs, zarr_types.from_description(link["type"]))
-            named.creation = decoded_creation(link.get("creation")) or NOTHING
+            creation = decoded_creation(link.get("creation"))
+            named.attrs = in_order(attrs, creation)
+            named.creation = creation or NOTHING
             return named
         import h5py
 
@@ -301,16 +329,14 @@ class _Walk:
         return PointerNode(path, name, parent, h5py.ExternalLink(str(filename), str(inside)))
 
 
-def _in_order(node: GroupNode, members: Iterator[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
-    """The members of a group, in the order of a file that kept one."""
-    order = node.creation.get(ORDER)
-    if not order:
-        return members
-    node.creation = {key: value for key, value in node.creation.items() if key != ORDER}
-    if not isinstance(order, tuple):
-        return members  # another program has changed it
-    place = {name: number for number, name in enumerate(map(str, order))}
-    return iter(sorted(members, key=lambda item: place.get(item[0], len(place))))
+class _Link(NamedTuple):
+    """What a group says of a member that zarr has no kind of."""
+
+    described: Any
+
+
+def _name(item: tuple[str, Any]) -> str:
+    return item[0]
 
 
 def _is_below(node: GroupNode, other: GroupNode) -> bool:
@@ -386,9 +412,11 @@ def _array_node(
     plan.replaced.extend((path, text) for text in replaced)
     node = DatasetNode(path, name, parent, attrs, shape, how.dtype, filters)
     node.source = member
+    creation = decoded_creation(member.attrs.get(CREATION))
+    node.attrs = in_order(attrs, creation)
     node.creation = {
         **creation_of(how.layout, filters, member.shape, how.storage),
-        **decoded_creation(member.attrs.get(CREATION)),
+        **creation,
     }
     if strings.has_unicode(how.dtype):
         node.creation["unicode"] = True  # zarr has such arrays, HDF5 does not

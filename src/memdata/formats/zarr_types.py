@@ -15,7 +15,8 @@ descriptions there, of types of the same bytes, zarr adds (JSON)::
                                   JSON; see `memdata.formats.zarr_objects`
     {"null": T}                   no element at all (`h5py.Empty`), as an array of length zero
 
-``T`` is NumPy's name of a type, or an object as in `memdata.formats.tagged`.
+``T`` is NumPy's name of a type, an object as in `memdata.formats.tagged`, or ``{"utf-8": name}``
+for byte strings that h5py marks as UTF-8.
 """
 
 from __future__ import annotations
@@ -118,6 +119,9 @@ def stored(dtype: Dtype, array: Array | None, zarr_format: int, *, is_part: bool
         return _stored_enum(dtype, zarr_format)
     if dtype.hasobject and dtype.kind != "T":
         return _stored_objects(dtype, array)
+    if _is_utf8(dtype):
+        tag = json.dumps({"type": described(dtype)})
+        return Stored(np.dtype(dtype.str), tag, _same)
     if dtype.metadata and dtype.fields is None and dtype.kind != "T":
         dtype = np.dtype(dtype.str)  # what h5py says of its encoding
     if dtype.kind == "T":
@@ -145,6 +149,12 @@ def stored(dtype: Dtype, array: Array | None, zarr_format: int, *, is_part: bool
             return Stored(_usual(dtype), None, _same)
         return _stored_whole(dtype, native)
     return _stored_whole(dtype, None)
+
+
+def _is_utf8(dtype: Dtype) -> bool:
+    """Whether byte strings are marked as UTF-8 text, by h5py."""
+    metadata: Any = dtype.metadata or {}
+    return dtype.kind == "S" and metadata.get("h5py_encoding") == "utf-8"
 
 
 def _usual(dtype: Dtype) -> Dtype:
@@ -297,6 +307,8 @@ def described(dtype: Dtype, *, objects: bool = False) -> Any:
     if dtype.metadata and "enum" in dtype.metadata:
         names = {str(name): int(value) for name, value in dtype.metadata["enum"].items()}
         return {"enum": names, "type": dtype.str}
+    if _is_utf8(dtype):
+        return {"utf-8": dtype.str}
     if dtype.fields is None:
         if tagged.is_extension(dtype):
             order = "" if dtype.isnative else dtype.byteorder
@@ -350,6 +362,9 @@ def from_description(description: Any) -> Dtype:
             raise TagError(f"the tag names the type {dtype}, of Python objects")
     elif description.keys() & {"ref", "vlen"}:
         dtype = _objects_from(description)
+    elif "utf-8" in description:
+        plain = tagged.plain_type(description["utf-8"])
+        dtype = np.dtype(plain, metadata={"h5py_encoding": "utf-8"})
     elif "base" in description:
         dtype = np.dtype((from_description(description["base"]), tuple(description["shape"])))
     elif "enum" in description:

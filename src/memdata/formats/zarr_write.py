@@ -26,6 +26,7 @@ from memdata.formats.tree import (
 )
 from memdata.formats.zarr_codecs import check_codecs
 from memdata.formats.zarr_layout import (
+    is_one_chunk,
     layout_for,
     layout_of_codecs,
     with_fill_value,
@@ -118,7 +119,7 @@ class ZarrTarget:
                 continue
             if id(node) in tags:
                 stored[zarr_attributes.LINKS] = tags[id(node)]
-            creation = zarr_attributes.encoded_creation(node.creation)
+            creation = zarr_attributes.encoded_creation(node.creation, node.attrs)
             if node.creation.get("track_order"):
                 creation[zarr_attributes.ORDER] = members.get(id(node), [])
             if creation:
@@ -175,14 +176,14 @@ class ZarrTarget:
             attrs[TAG] = kind.tag
         layout, replaced = self._layout(node, shape, kind)
         plan.replaced.extend((node.path, text) for text in replaced)
-        if shape == layout.chunks == node.filters.chunks and not any(node.filters[1:]):
+        if node.filters.chunks and not any(node.filters[1:]) and is_one_chunk(layout, shape):
             attrs[zarr_attributes.CHUNKED] = True
         made = node.creation
         if kind.tag is None:
             layout, held = with_fill_value(layout, made, node.dtype)
             if held:
                 made = {key: value for key, value in made.items() if key != "fillvalue"}
-        creation = zarr_attributes.encoded_creation(made)
+        creation = zarr_attributes.encoded_creation(made, node.attrs)
         if creation:
             attrs[zarr_attributes.CREATION] = creation
         return _Recipe(shape, kind, layout, attrs)
@@ -325,7 +326,7 @@ def _described_link(node: GroupNode, options: Options, plan: Plan) -> dict[str, 
         attrs = zarr_attributes.encoded(
             node.attrs, f"{node.path}: ", convert_strings=options.convert_attribute_strings
         )
-        creation = zarr_attributes.encoded_creation(node.creation)
+        creation = zarr_attributes.encoded_creation(node.creation, node.attrs)
         return {**what, "attributes": attrs, "creation": creation}
     return None
 

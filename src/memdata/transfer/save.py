@@ -48,6 +48,7 @@ def save_file(
     comm: Any = None,
     mover: str | None = None,
     checksum: bool = False,
+    follow_external: bool = False,
     **open_kw: Any,
 ) -> None:
     """Save a tree as a file, which appears complete or not at all.
@@ -88,6 +89,9 @@ def save_file(
         Whether datasets get checksums of their chunks, for `memdata.verify`. What was written is
         read again for them before the file gets its name. The members of a zip file have
         checksums anyway.
+    follow_external : bool
+        Of an open HDF5 file: save what its external links lead to, and datasets whose elements are
+        in other files; else links stay links, and those datasets are left out with a warning.
     **open_kw
         Given to the opener of the format. Zarr takes `zarr_format` (2 or 3; a new store has the
         library's default) and `consolidated` (whether the metadata of all members are written in
@@ -123,6 +127,7 @@ def save_file(
         extra_attrs=extra_attrs,
         sort=not open_kw.get("track_order"),
         mover=mover,
+        follow_external=follow_external,
     )
     # Only the root of a tree knows whether it is distributed.
     together = comm is not None and bool(getattr(source, "distributed", True))
@@ -445,6 +450,7 @@ def write_group(
     skip_distributed: bool = False,
     postprocess: Callable[[str], object] | None = None,
     progress: ProgressLike = None,
+    follow_external: bool = False,
 ) -> list[str]:
     """Write a tree, or an open group, into an open h5py or zarr group.
 
@@ -464,6 +470,8 @@ def write_group(
         Called with the path of each node, parents first, when all is written.
     progress : bool, callable or None
         See `memdata.progress.Progress`.
+    follow_external : bool
+        As for `save_file`.
 
     Returns
     -------
@@ -482,6 +490,7 @@ def write_group(
         skip_distributed=skip_distributed,
         keep_links=True,
         packed=not is_zarr(target),
+        follow_external=follow_external,
     )
     plan = _source_of(source).plan(options)
     writer = target_of_group(target)
