@@ -492,7 +492,8 @@ def write(array: Any, index: tuple[slice, ...], part: Array) -> None:
     if major() >= 3 and _equal_without_being_same(array):
         array = array.with_config({"write_empty_chunks": True})
     try:
-        array[index] = part
+        # zarr-python 2 would make an array the one object of an array without axes.
+        array[index] = part if part.ndim or not part.dtype.hasobject else part[()]
     except BaseException:
         settle(array.store)
         raise
