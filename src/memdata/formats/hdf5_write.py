@@ -12,6 +12,7 @@ import numpy as np
 from h5py import h5d, h5g, h5i, h5o, h5p, h5s, h5t
 
 from memdata.formats import references, strings, tagged
+from memdata.formats.dimension_names import labels_of
 from memdata.formats.hdf5_attributes import (
     Attribute,
     encoded,
@@ -222,6 +223,9 @@ class HDF5Target:
             # As the file will have them: they may have been guessed or cut.
             node.filters = node.filters._replace(chunks=tuple(creation.get_chunk()))
         attributes = [*self._attributes(node.attrs, node, options), *tag]
+        labels = labels_of(node)
+        if labels is not None:
+            attributes += encoded({"DIMENSION_LABELS": labels}, node.path, True)
         if needs_dense(attributes):
             creation = creation.copy()
             creation.set_attr_creation_order(h5p.CRT_ORDER_TRACKED)

@@ -19,6 +19,7 @@ as something that a reader understands, and what it was stands in one more attri
     reference                 path                    "reference"
     ragged arrays, references list                    {"elements": type, "shape": [...]}
     list with such values     list                    {"items": {index: what}}
+    ``_FillValue`` (xarray)   number, base 64         {"written": that, "form": ..., "what": ...}
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from __future__ import annotations
 import base64
 import json
 import math
+import struct
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -43,6 +45,7 @@ __all__ = [
     "CREATION",
     "HIDDEN",
     "LINKS",
+    "NAMES",
     "ORDER",
     "TYPES",
     "decoded",
@@ -50,8 +53,11 @@ __all__ = [
     "encoded",
     "encoded_creation",
     "in_order",
+    "missing_value",
     "read_attributes",
+    "read_missing_value",
     "update",
+    "write_missing_value",
 ]
 
 Array = np.ndarray[Any, Any]
@@ -74,6 +80,10 @@ ORDER = "order"
 #: Among creation properties: the names of the attributes, where their order counts: zarr-python 2
 #: sorts them.
 ATTRIBUTE_ORDER = "attribute_order"
+
+#: Among creation properties of an array: where the names of its axes come from; see
+#: `memdata.formats.dimension_names`.
+NAMES = "dimensions"
 
 #: Attributes in a store that are none in memory.
 HIDDEN = frozenset({TAG, TYPES, LINKS, CHUNKED, CREATION})
@@ -259,6 +269,48 @@ def _spelt(value: float) -> str:
     return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
 
 
+_MISSING = "_FillValue"
+
+
+def missing_value(value: Any, dtype: np.dtype[Any]) -> Any:
+    """The number that ``_FillValue`` is, of the type of the elements; None where it is none."""
+    number = np.asarray(value)
+    if number.size != 1 or number.dtype.kind not in "iuf" or dtype.kind not in "iuf":
+        return None
+    with np.errstate(all="ignore"):
+        found = number.reshape(-1).astype(dtype.newbyteorder("="))
+    return found[0] if np.array_equal(found, number.reshape(-1), equal_nan=True) else None
+
+
+def write_missing_value(stored: dict[str, Any], value: Any, dtype: np.dtype[Any]) -> None:
+    """Write ``_FillValue`` among encoded attributes as xarray has it in zarr's format 3.
+
+    That is base 64 for floats, and one number else, where netCDF has an array of one element.
+    """
+    number = missing_value(value, dtype)
+    if number is None:
+        return
+    written: Any = number.item()
+    if dtype.kind == "f":
+        written = base64.b64encode(struct.pack("<d", float(number))).decode()
+    if stored[_MISSING] == written:
+        return
+    types = stored.setdefault(TYPES, {})
+    what = types.get(_MISSING)
+    types[_MISSING] = {"written": written, "form": stored[_MISSING], "what": what}
+    stored[_MISSING] = written
+
+
+def read_missing_value(value: Any, dtype: np.dtype[Any]) -> Any:
+    """The number for ``_FillValue`` as xarray writes it; `value` itself where it is none."""
+    if dtype.kind != "f" or not isinstance(value, str):
+        return value
+    try:
+        return struct.unpack("<d", base64.b64decode(value, validate=True))[0]
+    except (ValueError, struct.error):
+        return value
+
+
 # ---- reading ----
 
 
@@ -303,6 +355,12 @@ def _decoded(value: Any, what: Any, convert: bool) -> Any:
         from memdata.formats.references import ObjectReference
 
         return ObjectReference(value)
+    if "written" in what:
+        if value != what["written"]:
+            raise ValueError("another program has changed it")
+        form, inner = what["form"], what["what"]
+        plain = to_memory(form, convert_strings=convert)
+        return plain if inner is None else _decoded(form, inner, convert)
     if "items" in what:
         items = {int(index): inner for index, inner in what["items"].items()}
         return [
@@ -368,7 +426,7 @@ _KEPT = frozenset(
     {
         *("maxshape", "fillvalue", "fill_time", "scaleoffset", "track_order", "track_times"),
         *("chunks", "layout", "named_type", "filters", "type", "inner_axes"),
-        *(ORDER, ATTRIBUTE_ORDER),
+        *(ORDER, ATTRIBUTE_ORDER, NAMES),
     }
 )
 

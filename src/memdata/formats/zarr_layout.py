@@ -33,7 +33,7 @@ _KEY = "zarr"
 
 #: Under this key stands that nothing is the fill value, as format 2 has it. zarr reads 0 then, but
 #: to xarray a fill value of 0 says that 0 is missing.
-_NULL_FILL = "null_fill"
+NULL_FILL = "null_fill"
 
 
 def layout_for(
@@ -158,14 +158,17 @@ def creation_of(
     if filters.fletcher32:
         creation["fletcher32"] = True
     if layout.null_fill:
-        creation[_NULL_FILL] = True
+        creation[NULL_FILL] = True
     if layout.fill_value is not None and dtype.kind in "biufc":
         fill = dtype.type(layout.fill_value)
         if fill.tobytes() != dtype.type(0).tobytes():
             creation["fillvalue"] = fill
     plain, _ = layout_for(shape, dtype, filters, layout.zarr_format)
     same = plain._replace(
-        chunks=layout.chunks, fill_value=layout.fill_value, null_fill=layout.null_fill
+        chunks=layout.chunks,
+        fill_value=layout.fill_value,
+        null_fill=layout.null_fill,
+        extra=layout.extra,
     )
     if filters.chunks is not None and _without_serializer(layout) != _without_serializer(same):
         creation[_KEY] = (layout, filters[:3])
@@ -191,7 +194,7 @@ def with_fill_value(
     held : bool
         Whether the store says all of the fill value, so that nothing else has to.
     """
-    if creation.get(_NULL_FILL) and layout.zarr_format == 2:
+    if creation.get(NULL_FILL) and layout.zarr_format == 2:
         return layout._replace(fill_value=None, null_fill=True), False
     if "fillvalue" not in creation or dtype.kind not in "biufc":
         return layout, False

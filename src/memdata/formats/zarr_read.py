@@ -15,6 +15,7 @@ import numpy as np
 from memdata import checksums
 from memdata.atomic_folder import standing
 from memdata.formats import strings, zarr_library, zarr_types
+from memdata.formats.dimension_names import ATTRIBUTE, KEPT, KEY, MADE
 from memdata.formats.names import check_name
 from memdata.formats.selections import Selection, check_used, resolve
 from memdata.formats.tagged import TAG, TagError
@@ -36,14 +37,16 @@ from memdata.formats.zarr_attributes import (
     CHUNKED,
     CREATION,
     LINKS,
+    NAMES,
     ORDER,
     decoded,
     decoded_creation,
     in_order,
+    read_missing_value,
 )
 from memdata.formats.zarr_careful import careful
 from memdata.formats.zarr_codecs import check_codecs
-from memdata.formats.zarr_layout import creation_of, words_of
+from memdata.formats.zarr_layout import NULL_FILL, creation_of, words_of
 from memdata.formats.zarr_links import escaping_links
 from memdata.formats.zarr_types import BYTES, TEXT
 
@@ -414,10 +417,12 @@ def _array_node(
     node.source = member
     creation = decoded_creation(member.attrs.get(CREATION))
     node.attrs = in_order(attrs, creation)
-    node.creation = {
-        **creation_of(how.layout, filters, member.shape, how.storage),
-        **creation,
-    }
+    made = creation_of(how.layout, filters, member.shape, how.storage)
+    if how.layout.zarr_format == 2 and NAMES in creation:
+        for key in (NULL_FILL, "fillvalue"):  # what is missing, to xarray
+            made.pop(key, None)
+    node.creation = {**made, **creation}
+    _take_names(node, how.layout)
     if strings.has_unicode(how.dtype):
         node.creation["unicode"] = True  # zarr has such arrays, HDF5 does not
     if shape is None:
@@ -441,6 +446,21 @@ def _array_node(
     else:
         node.stored = stored
     return node
+
+
+def _take_names(node: DatasetNode, layout: zarr_library.Layout) -> None:
+    """Take the names of the axes from what makes them for xarray; see `dimension_names`."""
+    creation = dict(node.creation)
+    origin = creation.pop(NAMES, None)
+    names = layout.extra.get(KEY)
+    if layout.zarr_format == 2 and origin in {MADE, KEPT}:
+        names = node.attrs.pop(ATTRIBUTE, None)
+    if names is not None and origin != MADE:
+        creation[KEY] = tuple(names)
+    if layout.zarr_format == 3 and names is not None and "_FillValue" in node.attrs:
+        missing = node.attrs["_FillValue"]
+        node.attrs["_FillValue"] = read_missing_value(missing, node.dtype)
+    node.creation = creation
 
 
 class StoredZarr:

@@ -10,6 +10,7 @@ import numpy as np
 from memdata import links
 from memdata.fileformats import Zarr
 from memdata.formats import strings, zarr_attributes, zarr_library, zarr_types
+from memdata.formats.dimension_names import ATTRIBUTE, KEY, Named, named_axes
 from memdata.formats.hdf5_creation import wanted_filters
 from memdata.formats.hdf5_objects import check_objects
 from memdata.formats.names import check_name
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
 __all__ = ["ZarrTarget", "create_array"]
 
 Array = np.ndarray[Any, Any]
+
+#: The attribute that says which elements are missing, by the conventions of netCDF.
+_MISSING = "_FillValue"
 
 #: What the file system makes of a name: bytes of one, and of a whole path.
 _NAME_BYTES, _PATH_BYTES = 255, 4000
@@ -81,6 +85,7 @@ class ZarrTarget:
         self.replace = replace
         self._folder = folder
         self._new = False
+        self._named: dict[str, Named] = {}
         self._format = zarr_format or zarr_library.default_format()
         if group is not None:
             self.open(group)
@@ -95,6 +100,7 @@ class ZarrTarget:
 
     def prepare(self, plan: Plan, options: Options) -> None:
         """Find for each node how it will be stored; see `memdata.formats.tree.Target`."""
+        self._named = named_axes(plan.datasets())
         tags: dict[int, dict[str, Any]] = {}
         twins: dict[str, str] = {}
         members: dict[int, list[str]] = {}
@@ -178,15 +184,36 @@ class ZarrTarget:
         plan.replaced.extend((node.path, text) for text in replaced)
         if node.filters.chunks and not any(node.filters[1:]) and is_one_chunk(layout, shape):
             attrs[zarr_attributes.CHUNKED] = True
+        layout, filled = self._with_names(node, layout, attrs)
         made = node.creation
-        if kind.tag is None:
+        if kind.tag is None and not filled:
             layout, held = with_fill_value(layout, made, node.dtype)
             if held:
                 made = {key: value for key, value in made.items() if key != "fillvalue"}
         creation = zarr_attributes.encoded_creation(made, node.attrs)
+        if node.path in self._named and (filled or self._format == 3):
+            creation[zarr_attributes.NAMES] = self._named[node.path].how
         if creation:
             attrs[zarr_attributes.CREATION] = creation
         return _Recipe(shape, kind, layout, attrs)
+
+    def _with_names(
+        self, node: DatasetNode, layout: Layout, attrs: dict[str, Any]
+    ) -> tuple[Layout, bool]:
+        """Put what xarray has to know into layout and attributes; tells whether of filling, too."""
+        named = self._named.get(node.path)
+        if self._format == 3:
+            if named is None:
+                return layout._replace(extra={}), False
+            if _MISSING in attrs:
+                zarr_attributes.write_missing_value(attrs, node.attrs[_MISSING], node.dtype)
+            return layout._replace(extra={KEY: named.names}), False
+        if named is None or ATTRIBUTE in attrs:
+            return layout, False
+        attrs[ATTRIBUTE] = list(named.names)
+        # To xarray the fill value of format 2 says which elements are missing.
+        missing = zarr_attributes.missing_value(node.attrs.get(_MISSING), node.dtype)
+        return layout._replace(fill_value=missing, null_fill=missing is None), True
 
     def _layout(
         self, node: DatasetNode, shape: tuple[int, ...], kind: Stored

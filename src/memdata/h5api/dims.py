@@ -102,7 +102,10 @@ class Dimension:
     def label(self) -> str:
         """The name of the axis; empty where it has none. Settable."""
         labels = self._dataset.attrs.get(_LABELS)
-        label = None if labels is None else labels[self._axis]
+        if labels is None:  # a zarr store has names of its own
+            labels = self._dataset._creation.get("dimension_names")
+        fits = labels is not None and len(labels) == self._dataset.ndim
+        label = labels[self._axis] if fits else None
         return _text(label) if isinstance(label, str | bytes) else ""
 
     @label.setter

@@ -45,8 +45,7 @@ def _own_names(dataset: Any) -> list[str | None]:
         names = axis_names(dataset.attrs.get(key, ""), ndim)
         if names is not None:
             return list(names)
-    labels = [d.label for d in Dimensions(dataset)] if "DIMENSION_LABELS" in dataset.attrs else []
-    labels += [""] * (ndim - len(labels))
+    labels = [dimension.label for dimension in Dimensions(dataset)] or [""] * ndim
     used: set[str] = set()
     result: list[str | None] = []
     for label in labels:
