@@ -104,6 +104,7 @@ def deep_group_copy(
     postprocess: Callable[[Any, Any], object] | None = None,
     shallow: bool = False,
     shared: Iterable[str] | None = None,
+    *,
     follow_external: bool = False,
 ) -> list[str]:
     """Copy all groups, attributes and datasets below one group into another.

@@ -42,26 +42,26 @@ class Named(NamedTuple):
 
 
 def named_axes(datasets: Iterable[DatasetNode]) -> dict[str, Named]:
-    """The names of the axes of all datasets, by path; none where no dataset has scales or labels.
+    """The names of the axes of datasets, by path.
 
-    Null dataspaces, which zarr has as arrays of length 0, have one axis.
+    Where one has scales or labels all have names, else those that a store had them for. Null
+    dataspaces, which zarr has as arrays of length 0, have one axis.
     """
     nodes = list(datasets)
-    if not any(map(_says_names, nodes)):
-        return {}
     numbers = {number: node.name for node in nodes if (number := _number(node)) is not None}
+    if not any(map(_has_scales, nodes)):
+        nodes = [node for node in nodes if _has_names(node)]
     return {node.path: _named(node, numbers) for node in nodes}
 
 
-def _says_names(node: DatasetNode) -> bool:
+def _has_scales(node: DatasetNode) -> bool:
     attrs = node.attrs
-    return (
-        _is_scale(attrs)
-        or "DIMENSION_LIST" in attrs
-        or "DIMENSION_LABELS" in attrs
-        or axis_names(attrs.get(ATTRIBUTE, ""), len(_shape(node))) is not None
-        or _kept(node) is not None
-    )
+    return _is_scale(attrs) or "DIMENSION_LIST" in attrs or "DIMENSION_LABELS" in attrs
+
+
+def _has_names(node: DatasetNode) -> bool:
+    said = axis_names(node.attrs.get(ATTRIBUTE, ""), len(_shape(node)))
+    return said is not None or _kept(node) is not None
 
 
 def _is_scale(attrs: Mapping[str, Any]) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 from memdata import links
 from memdata.fileformats import Zarr
 from memdata.formats import strings, zarr_attributes, zarr_library, zarr_types
-from memdata.formats.dimension_names import ATTRIBUTE, KEY, Named, named_axes
+from memdata.formats.dimension_names import ATTRIBUTE, KEY, MADE, Named, named_axes
 from memdata.formats.hdf5_creation import wanted_filters
 from memdata.formats.hdf5_objects import check_objects
 from memdata.formats.names import check_name
@@ -191,8 +191,9 @@ class ZarrTarget:
             if held:
                 made = {key: value for key, value in made.items() if key != "fillvalue"}
         creation = zarr_attributes.encoded_creation(made, node.attrs)
-        if node.path in self._named and (filled or self._format == 3):
-            creation[zarr_attributes.NAMES] = self._named[node.path].how
+        named = self._named.get(node.path)
+        if named is not None and (filled or (self._format == 3 and named.how == MADE)):
+            creation[zarr_attributes.NAMES] = named.how
         if creation:
             attrs[zarr_attributes.CREATION] = creation
         return _Recipe(shape, kind, layout, attrs)
