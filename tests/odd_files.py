@@ -335,20 +335,28 @@ def bytes_as_they_are(file: Any) -> None:
         h5a.create(dataset, b"none", kind, h5s.create(h5s.NULL))
 
 
+def _named_type_of_attributes(file: Any, kind: Any, value: Any, other: Any) -> None:
+    """Attributes of a named type, and of two that have lost their names."""
+    file["kinds/kind"] = kind
+    file.attrs.create("one", value, dtype=file["kinds/kind"])
+    data = file.create_dataset("data", (3,), file["kinds/kind"])
+    for name in ("first", "second"):
+        file["gone"] = kind
+        file.create_dataset(f"of the {name} lost type", (2,), file["gone"])
+        data.attrs.create(name, value, dtype=file["gone"])
+        data.attrs.create(f"{name} again", other, dtype=file["gone"])
+        del file["gone"]
+
+
 @writer
 def named_types_of_attributes(file: Any) -> None:
-    file["kinds/number"] = np.dtype(">i2")
-    file["kinds/text"] = h5py.string_dtype()
-    file.attrs.create("n", 5, dtype=file["kinds/number"])
-    file.attrs.create("text", "a", dtype=file["kinds/text"])
-    file["kinds/number"].attrs.create("itself", [1, 2], (2,), file["kinds/number"])
-    data = file.create_dataset("data", (3,), file["kinds/number"])
-    for kind in ("number", "text"):
-        file["gone"] = file["kinds/number"].dtype if kind == "number" else h5py.string_dtype()
-        file.create_dataset(f"of a lost {kind}", (2,), file["gone"])
-        data.attrs.create(kind, 7 if kind == "number" else "b", dtype=file["gone"])
-        data.attrs.create(f"other {kind}", 8 if kind == "number" else "c", dtype=file["gone"])
-        del file["gone"]
+    _named_type_of_attributes(file, np.dtype(">i2"), 7, 8)
+    file["kinds/kind"].attrs.create("itself", [1, 2], (2,), file["kinds/kind"])
+
+
+@writer
+def named_types_of_text(file: Any) -> None:
+    _named_type_of_attributes(file, h5py.string_dtype(), "a", "b")
 
 
 @writer

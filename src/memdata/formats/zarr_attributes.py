@@ -426,6 +426,7 @@ _KEPT = frozenset(
     {
         *("maxshape", "fillvalue", "fill_time", "scaleoffset", "track_order", "track_times"),
         *("chunks", "layout", "named_type", "filters", "type", "inner_axes"),
+        *("fill_undefined", "track_attributes"),
         *(ORDER, ATTRIBUTE_ORDER, NAMES),
     }
 )
@@ -458,7 +459,7 @@ def encoded_creation(creation: Mapping[str, Any], names: Iterable[str] = ()) -> 
 
 def _encoded_exact(as_read: Mapping[str, Any]) -> dict[str, Any]:
     """Attributes as HDF5 had them; see `hdf5_attributes.AsRead`."""
-    values, whats, types = {}, {}, {}
+    values, whats, types, named = {}, {}, {}, {}
     for name, item in as_read.items():
         value = item.value
         try:
@@ -474,7 +475,12 @@ def _encoded_exact(as_read: Mapping[str, Any]) -> dict[str, Any]:
         values[name], whats[name] = form, what
         if item.type is not None:
             types[name] = base64.b64encode(item.type).decode()
-    return {"values": {**values, TYPES: whats}, "types": types} if values else {}
+        if item.named is not None:
+            named[name] = item.named
+    if not values:
+        return {}
+    kept = {"values": {**values, TYPES: whats}, "types": types}
+    return {**kept, "named": named} if named else kept
 
 
 def _decoded_exact(stored: Any) -> dict[str, Any]:
@@ -482,12 +488,15 @@ def _decoded_exact(stored: Any) -> dict[str, Any]:
 
     try:
         types = {name: base64.b64decode(text) for name, text in stored["types"].items()}
+        named = {name: str(path) for name, path in stored.get("named", {}).items()}
         values, whats = stored["values"], stored["values"][TYPES]
         found = {name: _decoded(values[name], what, False) for name, what in whats.items()}
     except NOT_UNDERSTOOD:
         return {}  # another program has changed it
     return {
-        name: AsRead(value if _is_empty(value) else np.asarray(value), types.get(name))
+        name: AsRead(
+            value if _is_empty(value) else np.asarray(value), types.get(name), named.get(name)
+        )
         for name, value in found.items()
     }
 
