@@ -441,7 +441,8 @@ def encoded_creation(creation: Mapping[str, Any], names: Iterable[str] = ()) -> 
     `names` are those of the attributes, in order.
     """
     kept: dict[str, Any] = {}
-    if creation.get("track_order") and (names := list(names)):
+    ordered = creation.get("track_order") or creation.get("track_attributes")
+    if ordered and (names := list(names)):
         kept[ATTRIBUTE_ORDER] = names
     for name in _KEPT & creation.keys():
         try:
