@@ -490,6 +490,20 @@ class TestConvert:
             np.testing.assert_array_equal(file["obs/vis"], np.arange(40.0).reshape(4, 10)[1:3, ::2])
             assert file.attrs["title"] == "a night"
 
+    def test_names_of_one_dataset_are_chosen_one_by_one(self, folder, run):
+        with h5py.File("links.h5", "w") as file:
+            file["a/first"] = np.arange(30_000)
+            file["b/second"] = file["b/third"] = file["a/first"]
+            file["c"] = 1
+        assert run("convert", "links.h5", "n.h5", "--only", "b", "--exclude", "third")[0] == 0
+        assert run("convert", "links.h5", "m.h5", "--exclude", "second")[0] == 0
+        with h5py.File("n.h5") as file:
+            assert (list(file), list(file["b"])) == (["b"], ["second"])
+            assert np.array_equal(file["b/second"], np.arange(30_000))
+        with h5py.File("m.h5") as file:
+            assert file["a/first"] == file["b/third"]
+            assert list(file["b"]) == ["third"]
+
     def test_a_group_of_a_file(self, folder, run):
         assert run("convert", "night.h5/obs", "n.h5")[0] == 0
         with h5py.File("n.h5") as file:
@@ -502,6 +516,16 @@ class TestConvert:
         assert run("convert", "-f", "-c", "none", "night.h5", "night.h5")[0] == 0
         with h5py.File("night.h5") as file:
             assert file["obs/vis"].compression is None
+
+    def test_a_warning_is_one_line(self, folder, run):
+        pytest.importorskip("zarr")
+        run("convert", "night.h5", "lzf.h5", "-c", "lzf")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("warnings.filters", [])
+            code, _out, err = run("convert", "lzf.h5", "n.zarr")
+        assert code == 0
+        assert err.startswith("memdata: n.zarr: filters without a counterpart were replaced:")
+        assert "UserWarning" not in err
 
     def test_json(self, folder, run):
         found = json.loads(run("convert", "night.h5", "n.h5", "--json")[1])

@@ -322,7 +322,7 @@ class TestReplacing:
 
         more = MemGroup()
         more.create_dataset("new", data=[1])
-        monkeypatch.setattr(zarr_write.ZarrTarget, "write_rows", fail)
+        monkeypatch.setattr(zarr_write.ZarrTarget, "write_block", fail)
         with pytest.raises(OSError, match=f"No space left.*{name.name}"):
             more.to_file(name, mode=mode)
         monkeypatch.undo()
@@ -336,13 +336,13 @@ class TestReplacing:
         from memdata import MemGroup
         from memdata.formats import zarr_write
 
-        write_rows, count = zarr_write.ZarrTarget.write_rows, [0]
+        write_block, count = zarr_write.ZarrTarget.write_block, [0]
         def counting(*args):
-            write_rows(*args)
+            write_block(*args)
             count[0] += 1
             if count[0] == 2:
                 os.kill(os.getpid(), signal.SIGKILL)
-        zarr_write.ZarrTarget.write_rows = counting
+        zarr_write.ZarrTarget.write_block = counting
         group = MemGroup()
         for name in "abc":
             group.create_dataset(name, data=np.arange(10))

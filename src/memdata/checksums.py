@@ -8,7 +8,6 @@ on filters. Programs that know nothing of this see two attributes of a dataset.
 from __future__ import annotations
 
 import contextlib
-import itertools
 import math
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from memdata.formats.tiling import boxes_of
 from memdata.formats.tree import run_shape
 from memdata.threads import in_order, thread_count
 
@@ -27,7 +27,6 @@ __all__ = [
     "NAMES",
     "Checksums",
     "add_checksums",
-    "blocks_of",
     "crc32",
     "found_in",
     "hollow",
@@ -99,16 +98,6 @@ def block_shape(shape: Shape, itemsize: int, chunks: Shape | None) -> Shape:
         others = count // along
         block[axis] *= -(-along // max(1, _MOST_BLOCKS // others))
     return tuple(block)
-
-
-def blocks_of(shape: Shape, block: Shape) -> Iterator[Block]:
-    """Cut an array into blocks, in C order."""
-    steps = [range(0, length, step) for length, step in zip(shape, block, strict=True)]
-    for place in itertools.product(*steps):
-        yield tuple(
-            slice(start, min(start + step, length))
-            for start, step, length in zip(place, block, shape, strict=True)
-        )
 
 
 def crc32(array: Array, value: int = 0) -> int:
@@ -204,7 +193,7 @@ def checksums_of(
                 continue
             assert node.shape is not None
             shape = block_shape(node.shape, node.dtype.itemsize, node.filters.chunks)
-            blocks = list(blocks_of(node.shape, shape))
+            blocks = list(boxes_of(node.shape, shape))
             begin, end = (len(blocks) * (ranks.rank + more) // ranks.size for more in (0, 1))
             shapes[node.path] = shape
             try:

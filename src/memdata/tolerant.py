@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,11 +13,11 @@ from memdata.checksums import (
     NAMES,
     Checksums,
     block_shape,
-    blocks_of,
     found_in,
     hollow,
     read_block,
 )
+from memdata.formats.tiling import boxes_of
 from memdata.formats.tree import Filters, run_shape
 from memdata.memory import machine_room
 from memdata.verifying import Damage, changed
@@ -168,6 +170,10 @@ class _TolerantStored:
         rows: int = self._inner.piece_rows()
         return rows
 
+    def grid(self) -> Shape:
+        lengths: Shape = self._inner.grid()
+        return lengths
+
     def written(self) -> int:
         nbytes: int = self._inner.written()
         return nbytes
@@ -177,22 +183,42 @@ class _TolerantStored:
 
     def read_rows(self, start: int, stop: int, out: Array) -> None:
         lost: list[Block] = []
-        if not self._read_whole(start, stop, out):
-            self._read_pieces(start, stop, out, lost)
+        if not self._read_whole(self._inner.read_rows, start, stop, out):
+            self._read_pieces(self._rows(start, stop), out, lost)
         if self._comparison is not None:
             for damage in self._comparison.of(stop, out, lost):
                 self._found.changed.append(damage)
 
-    def _read_whole(self, start: int, stop: int, out: Array) -> bool:
+    def read_box(self, box: Block, out: Array) -> None:
+        if box == self._rows(box[0].start, box[0].stop):
+            self.read_rows(box[0].start, box[0].stop, out)
+            return
+        self._compare_blocks()
+        if not self._read_whole(self._inner.read_box, box, out):
+            self._read_pieces(box, out, [])
+
+    def _rows(self, start: int, stop: int) -> Block:
+        """The box of whole rows; () of a scalar."""
+        rest = tuple(slice(0, length) for length in self._whole[1:])
+        return (slice(start, stop), *rest) if self._whole else ()
+
+    def _compare_blocks(self) -> None:
+        """Compare all elements before they are read in boxes, which cut through the blocks."""
+        comparison, self._comparison = self._comparison, None
+        if comparison is not None:
+            with self._around_inner():
+                self._found.changed += comparison.by_blocks(self._source, self._node, self._options)
+
+    def _read_whole(self, read: Callable[..., None], *args: Any) -> bool:
         if self._end is not None:
             return False
         try:
-            self._inner.read_rows(start, stop, out)
+            read(*args)
         except _ERRORS:
             return False
         return True
 
-    def _read_pieces(self, start: int, stop: int, out: Array, lost: list[Block]) -> None:
+    def _read_pieces(self, box: Block, out: Array, lost: list[Block]) -> None:
         if not self._whole:
             self._read(out, (), lost)
             return
@@ -200,23 +226,33 @@ class _TolerantStored:
         step = chunks
         if chunks is None:
             step = run_shape(self._whole, self.dtype.itemsize, _PIECE)
-        shape = block_shape((stop - start, *self._whole[1:]), self.dtype.itemsize, step)
-        for block in blocks_of(out.shape, shape):
-            rows = slice(block[0].start + start, block[0].stop + start)
-            self._read(out[block], (rows, *block[1:]), lost)
+        shape = block_shape(out.shape, self.dtype.itemsize, step)
+        for block in boxes_of(out.shape, shape):
+            place = tuple(
+                slice(a.start + b.start, a.start + b.stop) for a, b in zip(box, block, strict=True)
+            )
+            self._read(out[block], place, lost)
 
     def _read(self, out: Array, block: Block, lost: list[Block]) -> None:
         node = self._node
-        stored, node.stored = node.stored, self._inner  # a scalar is read through it
         try:
             if self._end is not None and _end_of(node, block) > self._end:
                 raise OSError("the file was cut off before it")
-            out[...] = read_block(self._source, node, block, self._options)
+            with self._around_inner():
+                out[...] = read_block(self._source, node, block, self._options)
         except _ERRORS as error:
             _fill(out, node)
             lost.append(block)
             text = str(error) or type(error).__name__
             _add(self._found.lost, Damage(node.path, "unreadable", text, block))
+
+    @contextlib.contextmanager
+    def _around_inner(self) -> Iterator[None]:
+        """With the node as the file has it: a scalar is read through its elements."""
+        node = self._node
+        stored, node.stored = node.stored, self._inner
+        try:
+            yield
         finally:
             node.stored = stored
 
@@ -228,7 +264,7 @@ class _Comparison:
         self._path = path
         self._shape = shape
         self._sums = sums
-        self._blocks = iter(enumerate(blocks_of(shape, sums.block)))
+        self._blocks = iter(enumerate(boxes_of(shape, sums.block)))
         self._next = next(self._blocks, None)
         self._rows: list[Array] = []  # since the first of the next block
         self._lost: list[Block] = []
@@ -253,6 +289,15 @@ class _Comparison:
             rest = stop - last[0].stop
             self._rows = [self._joined()[-rest:]] if rest else []
             self._lost = [one for one in self._lost if one[0].stop > last[0].stop]
+        return wrong
+
+    def by_blocks(self, source: Source, node: DatasetNode, options: Options) -> list[Damage]:
+        """What has changed in all blocks, each read for this."""
+        wrong = []
+        for number, block in enumerate(boxes_of(self._shape, self._sums.block)):
+            with contextlib.suppress(*_ERRORS):  # what cannot be read is another damage
+                content = read_block(source, node, block, options)
+                wrong += changed(self._path, block, content, int(self._sums.values[number]))
         return wrong
 
     def _joined(self) -> Array:

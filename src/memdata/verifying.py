@@ -223,7 +223,8 @@ def changed(path: str, block: Block, content: Any, told: int) -> list[Damage]:
 def _verify_dataset(
     source: Source, node: DatasetNode, options: Options, found: _Found, bar: Progress
 ) -> None:
-    from memdata.checksums import block_shape, blocks_of, found_in, hollow, read_block
+    from memdata.checksums import block_shape, found_in, hollow, read_block
+    from memdata.formats.tiling import boxes_of
 
     assert node.shape is not None
     sums = None if hollow(node) else found_in(node.attrs, node.shape)
@@ -232,10 +233,10 @@ def _verify_dataset(
     if hollow(node):
         blocks = _written_blocks(node)
     elif sums is not None:
-        blocks = blocks_of(node.shape, sums.block)
+        blocks = boxes_of(node.shape, sums.block)
     else:
         shape = block_shape(node.shape, node.dtype.itemsize, node.filters.chunks)
-        blocks = blocks_of(node.shape, shape)
+        blocks = boxes_of(node.shape, shape)
     for number, block in enumerate(blocks):
         try:
             part: Any = read_block(source, node, block, options)

@@ -24,7 +24,7 @@ SAVING = [
 ]
 SAVING_FIRST = [
     (hdf5_write.HDF5Target, "lay_out"),
-    (hdf5_write.HDF5Target, "write_rows"),
+    (hdf5_write.HDF5Target, "write_block"),
     (hdf5_write.HDF5Target, "finish"),
     (hdf5_chunks.ChunkPlacer, "place"),
     (hdf5_chunks.ChunkPlacer, "__enter__"),

@@ -10,6 +10,7 @@ import argparse
 import importlib
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -84,7 +85,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as stop:  # --help, or wrong usage, which argparse has explained
         return int(stop.code or 0)
     try:
-        return _run(options)
+        with warnings.catch_warnings():
+            warnings.showwarning = _warn  # type: ignore[assignment]
+            return _run(options)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
@@ -107,12 +110,20 @@ def _run(options: argparse.Namespace) -> int:
     return code
 
 
+def _warn(message: Warning | str, *_where: Any) -> None:
+    """Tell a warning without the place in the source that it comes from."""
+    print(f"memdata: {_printable(str(message))}", file=sys.stderr)
+
+
 def _message(error: BaseException) -> str:
+    text = error.args[0] if isinstance(error, KeyError) and error.args else error
+    return _printable(str(text)) or type(error).__name__
+
+
+def _printable(text: str) -> str:
     from memdata.show.words import printable
 
-    text = error.args[0] if isinstance(error, KeyError) and error.args else error
-    lines = str(text).split("\n") or [type(error).__name__]
-    return "\n".join(printable(line) for line in lines)
+    return "\n".join(printable(line) for line in text.split("\n"))
 
 
 def program_parser(command: str | None = None) -> argparse.ArgumentParser:

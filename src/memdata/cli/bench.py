@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from memdata.cli.output import print_json
+from memdata.cli.output import bytes_of, print_json
 
 __all__ = ["configure", "run"]
 
@@ -29,24 +29,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _bytes(text: str) -> int:
-    unit = {"K": 10, "M": 20, "G": 30, "T": 40}.get(text[-1:].upper(), 0)
-    try:
-        count = int(float(text[:-1] if unit else text) * 2**unit)
-    except ValueError:
-        count = 0
-    if count < 8:
-        raise ValueError(f"--size takes bytes as 512K, 64M or 2G, not {text!r}")
-    return count
-
-
 def run(options: argparse.Namespace) -> int:
     """Do it."""
     from memdata.show.words import size
 
     if options.repeat < 1:
         raise ValueError(f"--repeat takes a number above 0, not {options.repeat}")
-    count = _bytes(options.size)
+    count = bytes_of(options.size, "--size")
     with tempfile.TemporaryDirectory(prefix=".memdata-bench-", dir=options.folder) as folder:
         rows = _measured(folder, count, options)
     if options.json:

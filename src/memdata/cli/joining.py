@@ -8,13 +8,17 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from memdata.axes import axis_number
 from memdata.cli.rewriting import matches
 from memdata.formats.tree import DatasetNode, Options, Plan
+from memdata.transfer.tiles import grid_of, read_tile, tiles_of
+
+if TYPE_CHECKING:
+    from memdata.formats.tiling import Box
 
 __all__ = ["Joined"]
 
@@ -36,6 +40,10 @@ class _Pieces:
         rows = [node.stored.piece_rows() for node in self._nodes if node.stored is not None]
         return max(1, min([*rows, self.shape[0] or 1]))
 
+    def grid(self) -> tuple[int, ...]:
+        """Lengths of a chunk of the first file."""
+        return grid_of(self._nodes[0])
+
     def extent(self) -> None:
         """None: the elements lie in several files."""
 
@@ -45,29 +53,21 @@ class _Pieces:
 
     def read_rows(self, start: int, stop: int, out: Array) -> None:
         """Read rows of all, or of those files that have them."""
-        before = 0
+        self.read_box((slice(start, stop), *(slice(0, n) for n in self.shape[1:])), out)
+
+    def read_box(self, box: Box, out: Array) -> None:
+        """Read a part from those files that have some of it."""
+        axis, before = self._axis, 0
         for node in self._nodes:
             assert node.shape is not None
-            length = node.shape[self._axis]
-            if self._axis:
-                index = (slice(None),) * self._axis + (slice(before, before + length),)
-                out[index] = _rows(node, start, stop)
-            else:
-                first, last = max(start - before, 0), min(stop - before, length)
-                if first < last:
-                    out[before + first - start : before + last - start] = _rows(node, first, last)
+            length = node.shape[axis]
+            first = max(box[axis].start - before, 0)
+            last = min(box[axis].stop - before, length)
+            if first < last:
+                begin = before + first - box[axis].start
+                place = (slice(None),) * axis + (slice(begin, begin + last - first),)
+                out[place] = read_tile(node, (*box[:axis], slice(first, last), *box[axis + 1 :]))
             before += length
-
-
-def _rows(node: DatasetNode, start: int, stop: int) -> Array:
-    if node.array is not None:
-        part: Array = node.array[start:stop]
-        return part
-    assert node.shape is not None
-    assert node.stored is not None
-    part = np.zeros((stop - start, *node.shape[1:]), node.dtype)
-    node.stored.read_rows(start, stop, part)
-    return part
 
 
 class Joined:
@@ -132,8 +132,11 @@ class Joined:
                 f"no dataset has the axis {self._axis!r}; `memdata tree` shows names of axes, "
                 "and --axis takes a number, too"
             )
-        for same in rest if self._check else ():
-            self._check_same(same)
+        if self._check:
+            comm = options.comm
+            mine = rest if comm is None else rest[comm.rank :: comm.size]
+            for same in mine:  # where it fails on one rank, all raise
+                self._check_same(same, options.memory)
         return first
 
     def _axis_of(self, node: DatasetNode) -> int | None:
@@ -177,10 +180,14 @@ class Joined:
             node.stored = None
         self.joined.append(node.path)
 
-    def _check_same(self, same: list[DatasetNode]) -> None:
+    def _check_same(self, same: list[DatasetNode], memory: int | None) -> None:
         first = same[0]
         for name, other in zip(self._names[1:], same[1:], strict=True):
-            if other.shape != first.shape or other.dtype != first.dtype or not _equal(first, other):
+            if (
+                other.shape != first.shape
+                or other.dtype != first.dtype
+                or not _equal(first, other, memory)
+            ):
                 raise ValueError(
                     f"{name}: {first.path} is not as in {self._names[0]}; --keep-first takes "
                     "that of the first file"
@@ -209,16 +216,15 @@ def _copy_of(node: DatasetNode) -> Any:
     return made
 
 
-def _equal(first: DatasetNode, other: DatasetNode) -> bool:
+def _equal(first: DatasetNode, other: DatasetNode, memory: int | None) -> bool:
     from memdata.comparing import equal
+    from memdata.formats.differing import EXACT, same_value
 
     if not first.shape:
         if first.array is None or other.array is None:
             return first.stored is None and other.stored is None
-        return equal(np.asarray(first.array), np.asarray(other.array))
-    rows = first.stored.piece_rows() if first.stored is not None else first.shape[0]
-    for start in range(0, first.shape[0], max(rows, 1)):
-        stop = min(start + rows, first.shape[0])
-        if not equal(_rows(first, start, stop), _rows(other, start, stop)):
-            return False
-    return True
+        return same_value(first.array, other.array, EXACT)
+    return all(
+        equal(read_tile(first, box), read_tile(other, box))
+        for box in tiles_of(first, grid_of(other), memory)
+    )

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "add_color",
     "as_json",
+    "bytes_of",
     "damage_as_json",
     "facts_as_json",
     "print_damage",
@@ -35,6 +36,29 @@ def add_color(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="colours (rich, where installed): on a terminal, always, never",
     )
+
+
+def bytes_of(text: str, option: str) -> int:
+    """The bytes that an option's value means.
+
+    Raises
+    ------
+    ValueError
+        It is no size.
+
+    Examples
+    --------
+    >>> bytes_of("1.5K", "--size")
+    1536
+    """
+    unit = {"K": 10, "M": 20, "G": 30, "T": 40}.get(text[-1:].upper(), 0)
+    try:
+        count = int(float(text[:-1] if unit else text) * 2**unit)
+    except (ValueError, OverflowError):
+        count = 0
+    if count < 8:
+        raise ValueError(f"{option} takes bytes as 512K, 64M or 2G, not {text!r}")
+    return count
 
 
 def print_picture(picture: Any, color: str = "auto") -> None:

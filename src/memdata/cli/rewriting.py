@@ -15,20 +15,17 @@ import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import numpy as np
-
-from memdata.cli.output import wants_progress
+from memdata.cli.output import bytes_of, wants_progress
 from memdata.formats.tree import (
     NO_FILTERS,
     DatasetNode,
     GroupNode,
     LinkNode,
     Options,
-    Part,
     Plan,
 )
 
-__all__ = ["Changes", "Rewritten", "add_options", "changes_of", "read_parts", "write"]
+__all__ = ["Changes", "Rewritten", "add_options", "changes_of", "write"]
 
 #: Filters by the names people know; HDF5 knows most of them by number only.
 _NUMBERS = {
@@ -41,8 +38,8 @@ _NUMBERS = {
 }
 _NAMES = ("gzip", "lzf", "szip", "bitshuffle", *_NUMBERS, "none")
 
-#: Datasets of less than so many bytes are not cut over ranks.
-_CUT = 1 << 20
+#: Datasets of less than so many bytes are not shared by ranks.
+_SHARED = 1 << 20
 
 
 class Changes(NamedTuple):
@@ -142,7 +139,7 @@ def _guessed(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
 class Rewritten:
     """A source whose datasets are chosen, cut and packed as `Changes` says.
 
-    Of several ranks each reads its rows of large datasets; see `memdata.formats.tree.Source`.
+    Several ranks share large datasets; see `memdata.formats.tree.Source`.
     """
 
     def __init__(self, source: Any, changes: Changes) -> None:
@@ -157,8 +154,8 @@ class Rewritten:
         for node in plan.datasets():
             self._changes.apply(node)
             self.count += 1
-        if options.comm is not None:
-            read_parts(plan, options.comm)
+            if options.comm is not None and node.stored is not None and node.nbytes >= _SHARED:
+                node.sharing = options.comm.size
         return plan
 
     def _chosen(self, plan: Plan) -> list[GroupNode]:
@@ -166,22 +163,34 @@ class Rewritten:
         changes = self._changes
         if not changes.only and not changes.exclude:
             return plan.nodes
-        kept = {id(node) for node in plan.datasets() if changes.wants(node.path)}
-        holders: set[int] = set()
+        names: dict[int, list[GroupNode]] = {id(node): [node] for node in plan.datasets()}
         for node in plan.nodes:
-            if id(node) in kept:
-                above = node.parent
+            if isinstance(node, LinkNode) and id(node.target) in names:
+                names[id(node.target)].append(node)
+        kept: dict[int, GroupNode] = {}
+        holders: set[int] = set()
+        for found in names.values():
+            wanted = [name for name in found if changes.wants(name.path)]
+            kept.update((id(name), name) for name in wanted)
+            for name in wanted:
+                above = name.parent
                 while above is not None:
                     holders.add(id(above))
                     above = above.parent
+            if wanted and wanted[0] is not found[0]:  # by its second name only
+                node, name = found[0], wanted[0]
+                node.path, node.name, node.parent = name.path, name.name, name.parent
+                kept[id(name)] = node
         if not kept:
             raise ValueError("no dataset is left; `memdata tree` shows what there is")
         chosen: list[GroupNode] = []
         for node in plan.nodes:
-            if isinstance(node, LinkNode):
-                if id(node.target) in kept | holders and id(node.parent) in holders:
+            if id(node) in kept:
+                chosen.append(kept[id(node)])
+            elif isinstance(node, LinkNode):  # of a group
+                if id(node.target) in holders and id(node.parent) in holders:
                     chosen.append(node)
-            elif id(node) in kept | holders or node.parent is None:
+            elif id(node) in holders or node.parent is None:
                 chosen.append(node)
         return chosen
 
@@ -192,24 +201,6 @@ class Rewritten:
     def close(self) -> None:
         """Close the source."""
         self._source.close()
-
-
-def read_parts(plan: Plan, comm: Any) -> None:
-    """Read this rank's rows of all large datasets of a plan; not collective."""
-    from memdata import mpitools
-
-    for node in plan.datasets():
-        stored = node.stored
-        if stored is None or not node.shape or node.nbytes < _CUT or node.shape[0] < comm.size:
-            continue
-        _count, start, stop = mpitools.split_local(node.shape[0], comm)
-        node.part = Part(0, int(start), int(stop))
-        node.array = np.empty(node.part.shape(node.shape), node.dtype)
-        rows = stored.piece_rows()
-        for first in range(start, stop, rows):
-            last = min(first + rows, stop)
-            stored.read_rows(first, last, node.array[first - start : last - start])
-        node.stored = None
 
 
 # ---- options -------------------------------------------------------------------------------------
@@ -255,6 +246,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--follow-external",
         action="store_true",
         help="copy what links to other files lead to, and data that are in other files",
+    )
+    parser.add_argument(
+        "--memory",
+        metavar="SIZE",
+        help="what elements on their way may take, of each rank: 512M, 4G (1G, or a quarter "
+        "of what is free)",
     )
     parser.add_argument("-f", "--force", action="store_true", help="replace a file that is there")
     parser.add_argument(
@@ -369,6 +366,8 @@ def write(
         follow_external=options.follow_external,
     )
     job.checksum = options.checksum
+    if options.memory is not None:
+        job.memory = bytes_of(options.memory, "--memory")
     started = time.monotonic()
     mode = "w" if options.force else "w-"
     show = wants_progress(options.quiet)

@@ -146,7 +146,7 @@ def _unequal(x: Array, y: Array, rtol: float, atol: float) -> Any:
         return result
     kinds = {x.dtype.kind, y.dtype.kind}
     if "O" in kinds:
-        return np.frompyfunc(_unequal_objects, 2, 1)(x, y).astype(np.bool_)
+        return np.asarray(np.frompyfunc(_unequal_objects, 2, 1)(x, y), np.bool_)
     if kinds <= set(_STRINGS):
         return _text(x, kinds) != _text(y, kinds)
     if kinds == {"V"} and x.dtype.isbuiltin != 2:

@@ -90,10 +90,12 @@ class Packer:
         pipeline = pipeline_of(plist)
         return None if pipeline is None else cls(plist, pipeline, dtype)
 
-    def fits(self, start: int, stop: int, length: int) -> bool:
-        """Whether rows from `start` to `stop` of `length` are whole chunks."""
-        step = self._chunk[0]
-        return start % step == 0 and (stop % step == 0 or stop == length)
+    def fits(self, box: tuple[slice, ...], shape: Shape) -> bool:
+        """Whether a box of a dataset is whole chunks."""
+        return all(
+            cut.start % step == 0 and (cut.stop % step == 0 or cut.stop == length)
+            for cut, step, length in zip(box, self._chunk, shape, strict=True)
+        )
 
     def pack(self, block: Array, origin: Shape, sharing: int = 1) -> Iterator[Packed]:
         """Pack a block of whole chunks; see `pack`. So many processes do so at the same time."""

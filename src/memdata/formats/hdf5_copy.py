@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+import math
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from h5py import h5d, h5g, h5i, h5o, h5p
@@ -47,13 +49,39 @@ class ChunkCopier:
         """Copy chunk by chunk; those that were never written stay so."""
         count = 0 if self.whole else self.source.get_num_chunks()
         done = 0
-        for index in range(count):
-            info = self.source.get_chunk_info(index)
-            mask, content = self.source.read_direct_chunk(info.chunk_offset)
-            place.write_direct_chunk(info.chunk_offset, content, mask)
+        for index, origin in enumerate(self.origins() if count else ()):
+            mask, content = self.chunk(origin)
+            place.write_direct_chunk(origin, content, mask)
             advance((index + 1) * self.nbytes // count - done)
             done = (index + 1) * self.nbytes // count
         advance(self.nbytes - done)
+
+    def origins(self) -> Iterator[tuple[int, ...]]:
+        """Where the chunks begin that were ever written; see `memdata.formats.tree.Copier`."""
+        return written_chunks(self.source)
+
+    def chunk(self, origin: tuple[int, ...]) -> tuple[int, bytes]:
+        """The mask and the packed bytes of a chunk."""
+        found: tuple[int, bytes] = self.source.read_direct_chunk(origin)
+        return found
+
+
+def written_chunks(dataset: Any) -> Iterator[tuple[int, ...]]:
+    """Where the chunks of a dataset begin that were ever written.
+
+    HDF5 counts from the first chunk to find one by its number, and finds one by its place at once:
+    so all places are tried, unless few of them have a chunk.
+    """
+    count = dataset.get_num_chunks()
+    lengths = zip(dataset.shape, dataset.get_create_plist().get_chunk(), strict=True)
+    steps = [range(0, length, step) for length, step in lengths]
+    if count * 8 < math.prod(map(len, steps)) and count < 1 << 12:
+        for index in range(count):
+            yield dataset.get_chunk_info(index).chunk_offset
+        return
+    for origin in itertools.product(*steps):
+        if dataset.get_chunk_info_by_coord(origin).byte_offset is not None:
+            yield origin
 
 
 def whole_copier(node: DatasetNode) -> ChunkCopier | None:

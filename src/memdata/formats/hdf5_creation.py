@@ -144,9 +144,12 @@ def _fill_value(plist: Any, dtype: Dtype) -> Any:
 
 def wanted_filters(filters: Filters, creation: Mapping[str, Any], shape: Shape) -> Filters:
     """Chunks and filters of a dataset in memory, with what its creation says beside them."""
+    chunks = filters.chunks
+    if chunks is not None and len(chunks) < len(shape):  # elements that are arrays are not cut
+        chunks = (*chunks, *shape[len(chunks) :])
+        filters = filters._replace(chunks=chunks)
     if not creation or not shape:
         return filters
-    chunks = filters.chunks
     whole = creation.get("chunks")
     if whole is not None and chunks is not None and len(whole) == len(shape):
         cut = tuple(min(chunk, length) for chunk, length in zip(whole, shape, strict=True))

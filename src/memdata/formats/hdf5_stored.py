@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,13 @@ from memdata.formats.hdf5_objects import holds_swapped, right_order
 from memdata.formats.hdf5_tiles import ChunkedTiles, PlainTiles
 from memdata.formats.hdf5_types import without_axes
 from memdata.formats.regions import Region, whole_region
-from memdata.formats.selections import Run, Selection
+from memdata.formats.selections import (
+    Run,
+    Selection,
+    chunks_of_result,
+    index_of_box,
+    resolve,
+)
 from memdata.formats.tree import rows_together
 
 if TYPE_CHECKING:
@@ -93,6 +100,13 @@ class StoredHDF5:
         if chunks is not None:  # arrays in an array are not cut
             chunks += self.shape[len(chunks) :]
         return rows_together(self.shape, row, chunks)
+
+    def grid(self) -> tuple[int, ...]:
+        """Lengths of a chunk, as far as an index leaves them; see `StoredData`."""
+        grid = self.chunks or (1,) * len(self._space_shape)
+        if self._selection is not None:
+            grid = chunks_of_result(self._selection.index, self._space_shape, grid, self._path)
+        return (*grid, *self.shape[len(grid) :])
 
     def packed(self) -> Any:
         """The dataset, if its chunks can be copied as they are; else None."""
@@ -185,6 +199,21 @@ class StoredHDF5:
             raise ValueError(f"{self._path}: bytes that are not text: {error}") from None
         except (OSError, RuntimeError) as error:
             raise OSError(f"{self._source.file_name}: cannot read {self._path}: {error}") from error
+
+    def read_box(self, box: tuple[slice, ...], out: Array) -> None:
+        """Read a part of all axes into `out`; see `StoredData`."""
+        index = self._selection.index if self._selection is not None else None
+        if index is None and out.shape[1:] == self.shape[1:]:
+            self.read_rows(box[0].start, box[0].stop, out)
+            return
+        shape, path = self._space_shape, self._path
+        inner = len(self.shape) - len(shape) if index is None else 0
+        index = index_of_box(index, shape, box[: len(box) - inner], path)
+        part = copy.copy(self)
+        gap = self.chunks or (1,) * len(shape)
+        part._selection = resolve(index, shape, self._known.dtype.itemsize, path, gap)
+        part.shape = out.shape
+        part.read_rows(0, out.shape[0], out)
 
     def _converted(self, raw: Array) -> Array:
         result = strings.to_unicode(raw) if strings.has_bytes(raw.dtype) else raw

@@ -208,6 +208,7 @@ class HDF5Target:
     def _dataset(self, name: bytes, node: DatasetNode, options: Options) -> _Recipe:
         node.copy = whole_copier(node)
         if node.copy is not None:  # it comes with its type, space and filters
+            node.sharing = 1
             attributes = self._attributes(node.attrs, node, options)
             return _Recipe(name, attributes, types=TypePair(None, None))
         tag: list[Attribute] = []
@@ -262,7 +263,8 @@ class HDF5Target:
     def _known_recipe(self, node: DatasetNode) -> tuple[TypePair, Any, Any, int]:
         """Type, dataspace, creation properties and time of writing; many datasets share them."""
         dtype = node.dtype
-        if node.part is not None or dtype.metadata is not None or not self._is_plain(dtype):
+        by_ranks = node.part is not None or node.sharing > 1
+        if by_ranks or dtype.metadata is not None or not self._is_plain(dtype):
             return self._new_recipe(node)
         in_memory = node.array is not None
         creation: Any = node.creation
@@ -302,8 +304,11 @@ class HDF5Target:
             if node.part is not None:
                 raise TypeError("HDF5 references cannot be distributed")
             return types, space, creation, _REFERENCES
-        if node.part is not None:
-            return types, space, creation, self._when_distributed(node, types, space, creation)
+        if node.part is not None or node.sharing > 1:
+            when = self._when_distributed(node, types, space, creation)
+            if node.part is not None or when != _GATHER:
+                return types, space, creation, when
+            node.sharing = 1  # it goes through the library, which only one can use
         if chunked or dtype.hasobject or (node.array is None and node.stored is None):
             return types, space, creation, small
         if node.nbytes <= _COMPACT:
@@ -451,7 +456,7 @@ class HDF5Target:
             place = h5d.create(
                 parent.place, name, file_type, recipe.space, recipe.creation, _link_list(name)
             )
-        if node.part is not None:
+        if node.part is not None or node.sharing > 1:
             self.ways[node.path] = _way(place, when)
             node.place = place
             self._write_attributes(place, recipe.attributes, replace=False)
@@ -483,9 +488,11 @@ class HDF5Target:
 
     # Moving
 
-    def rows_together(self, node: DatasetNode) -> int:
-        """Rows of a chunk; see `memdata.formats.tree.Target`."""
-        return node.filters.chunks[0] if node.filters.chunks else 1
+    def grid(self, node: DatasetNode) -> tuple[int, ...]:
+        """Lengths of a chunk; see `memdata.formats.tree.Target`."""
+        shape = node.shape or ()
+        chunks = node.filters.chunks or (1,) * len(shape)
+        return (*chunks, *shape[len(chunks) :])
 
     def reads_zero(self, node: DatasetNode) -> bool:
         """Whether HDF5 stands for what is not written with zero; see `memdata.formats.tree`."""
@@ -495,32 +502,29 @@ class HDF5Target:
         default = plist.fill_value_defined() == h5d.FILL_VALUE_DEFAULT
         return bool(default and plist.get_fill_time() != h5d.FILL_TIME_NEVER)
 
-    def write_rows(self, node: DatasetNode, start: int, stop: int, part: Array) -> None:
-        """Write a part along the first axis; see `memdata.formats.tree.Target`."""
+    def write_block(self, node: DatasetNode, index: tuple[slice, ...], part: Array) -> None:
+        """Write a part; see `memdata.formats.tree.Target`."""
         recipe: _Recipe = node.recipe
         shape = node.shape
         assert recipe.types is not None
         data = np.asarray(part, order="C")
         if not data.size:
             return
-        if shape and self._write_packed(node, shape, start, stop, data):
+        if shape and self._write_packed(node, index, data):
             return
-        if not shape or (start == 0 and stop == shape[0]):
+        if not shape or data.shape == shape:
             node.place.write(h5s.ALL, h5s.ALL, data, recipe.types.memory)
             return
         space = recipe.space.copy()
-        counts = (stop - start, *shape[1:])
-        space.select_hyperslab((start,) + (0,) * (len(shape) - 1), counts)
-        node.place.write(h5s.create_simple(counts), space, data, recipe.types.memory)
+        space.select_hyperslab(tuple(cut.start for cut in index), data.shape)
+        node.place.write(h5s.create_simple(data.shape), space, data, recipe.types.memory)
 
-    def _write_packed(
-        self, node: DatasetNode, shape: tuple[int, ...], start: int, stop: int, data: Array
-    ) -> bool:
-        """Write rows in whole chunks, packed by threads; False where HDF5 has to pack."""
+    def _write_packed(self, node: DatasetNode, index: tuple[slice, ...], data: Array) -> bool:
+        """Write whole chunks, packed by threads; False where HDF5 has to pack."""
         packer = self._packer(node)
-        if packer is None or not packer.fits(start, stop, shape[0]):
+        if packer is None or not packer.fits(index, node.shape or ()):
             return False
-        for chunk in packer.pack(data, (start,) + (0,) * (len(shape) - 1)):
+        for chunk in packer.pack(data, tuple(cut.start for cut in index)):
             node.place.write_direct_chunk(chunk.origin, chunk.content, chunk.mask)
         return True
 
@@ -628,7 +632,7 @@ def _way(place: Any, when: int) -> Way:
     if when == _DIRECT:
         return Way("direct", place.get_offset())
     if when == _ALLOCATED:
-        return Way("allocated")
+        return Way("allocated", 0, place.get_create_plist().get_chunk())
     if when == _CHUNKS:
         return Way("chunks", 0, place.get_create_plist().get_chunk())
     return Way("gather" if when == _GATHER else "nothing")

@@ -329,7 +329,7 @@ class MemoryTarget:
         data = MPIArray._from_local(array, part.axis, self._comm, node.shape[part.axis], part.start)
         return _cmemdata.MemDatasetDistributed.from_mpi_array(data, **_packing(node))
 
-    def rows_together(self, node: DatasetNode) -> int:
+    def grid(self, node: DatasetNode) -> tuple[int, ...]:
         """Not needed: the content is read into its place."""
         raise NotImplementedError
 
@@ -337,7 +337,7 @@ class MemoryTarget:
         """Not needed: the content is read into its place."""
         raise NotImplementedError
 
-    def write_rows(self, node: DatasetNode, start: int, stop: int, part: Array) -> None:
+    def write_block(self, node: DatasetNode, index: tuple[slice, ...], part: Array) -> None:
         """Not needed: the content is read into its place."""
         raise NotImplementedError
 

@@ -23,7 +23,9 @@ __all__ = [
     "Run",
     "Selection",
     "check_used",
+    "chunks_of_result",
     "followed_axis",
+    "index_of_box",
     "narrowed",
     "normalised",
     "resolve",
@@ -280,6 +282,58 @@ def narrowed(
         return partition_selection(index, axis, shape, slice(start, stop))
     except IndexError as error:
         raise ValueError(f"{path}: the selection does not fit: {error}") from None
+
+
+def index_of_box(index: Any, shape: Shape, box: tuple[slice, ...], path: str) -> tuple[Any, ...]:
+    """An index that selects a box of what `index` selects.
+
+    Parameters
+    ----------
+    index, shape, path
+        As for `followed_axis`.
+    box : tuple of slice
+        A beginning and an end along each axis of the result.
+
+    Examples
+    --------
+    >>> index_of_box((2, slice(0, 9, 2), [5, 1]), (3, 9, 7), (slice(1, 3), slice(1, 2)), "/x")
+    (2, slice(4, 8, 2), array([5]))
+    """
+    if index is None:
+        return box
+    cut = set()
+    for axis in range(len(shape)):
+        place = followed_axis(index, shape, axis, path)
+        if place is not None and place not in cut:  # several lists go together along one axis
+            cut.add(place)
+            index = narrowed(index, shape, axis, box[place].start, box[place].stop, path)
+    return index if isinstance(index, tuple) else (index,)
+
+
+def chunks_of_result(index: Any, shape: Shape, chunks: Shape, path: str) -> Shape:
+    """About how many elements of a chunk there are along each axis of what an index selects.
+
+    Parameters
+    ----------
+    index, shape, path
+        As for `followed_axis`.
+    chunks : tuple of int
+        Lengths of a chunk along the axes of what is selected from.
+
+    Examples
+    --------
+    >>> chunks_of_result((2, slice(0, 100, 10)), (3, 100), (1, 20), "/x")
+    (2,)
+    """
+    grid: dict[int, int] = {}
+    full, _dots = _expanded(index, shape, path)
+    for axis, part in enumerate(full):
+        place = followed_axis(index, shape, axis, path)
+        if place is not None:
+            count = len(range(shape[axis])[part]) if isinstance(part, slice) else part.size
+            length = max(1, chunks[axis] * count // max(shape[axis], 1))
+            grid[place] = max(grid.get(place, 1), length)
+    return tuple(grid[place] for place in sorted(grid))
 
 
 def _expanded(index: Any, shape: Shape, path: str) -> tuple[list[Any], int | None]:

@@ -90,6 +90,12 @@ class StoredData(Protocol):
     def read_rows(self, start: int, stop: int, out: Array) -> None:
         """Read a part along the first axis, or all of a scalar."""
 
+    def grid(self) -> Shape:
+        """Lengths along all axes of what is best read together: those of a chunk."""
+
+    def read_box(self, box: tuple[slice, ...], out: Array) -> None:
+        """Read a part with a beginning and an end along every axis."""
+
     def extent(self) -> tuple[int, int] | None:
         """Descriptor and offset, where the bytes lie in one piece as memory holds them."""
 
@@ -110,6 +116,12 @@ class Copier(Protocol):
 
     def run(self, place: Any, advance: Callable[[int], object]) -> None:
         """Copy the elements into a dataset that has been made; tells how many bytes."""
+
+    def origins(self) -> Iterable[Shape]:
+        """Where the chunks begin that were ever written."""
+
+    def chunk(self, origin: Shape) -> tuple[int, bytes]:
+        """The mask and the packed bytes of a chunk."""
 
 
 class Part(NamedTuple):
@@ -196,9 +208,22 @@ class DatasetNode(GroupNode):
         The selection that `shape` is a result of, and the shape that it selects from.
     copy : Copier or None
         How the elements get from one file into another as they are, where source and target can.
+    sharing : int
+        So many ranks read the elements from their file and write them into another, each some
+        tiles; 1 where one does it all. Such a dataset has no `part`.
     """
 
-    __slots__ = ("array", "copy", "dtype", "filters", "part", "selected", "shape", "stored")
+    __slots__ = (
+        "array",
+        "copy",
+        "dtype",
+        "filters",
+        "part",
+        "selected",
+        "shape",
+        "sharing",
+        "stored",
+    )
 
     def __init__(
         self,
@@ -219,12 +244,13 @@ class DatasetNode(GroupNode):
         self.part: Part | None = None
         self.selected: tuple[Any, Shape] | None = None
         self.copy: Copier | None = None
+        self.sharing = 1
 
     @property
     def moved(self) -> int:
         """Bytes that this rank moves: of its part, or of all."""
         if self.part is None or self.shape is None:
-            return self.nbytes
+            return self.nbytes // self.sharing
         return self.dtype.itemsize * math.prod(self.part.shape(self.shape))
 
     @property
@@ -338,6 +364,8 @@ class Options:
     `tolerant` says that what is damaged is left out, as is what h5py cannot read; `keep_checksums`
     that the attributes with checksums are wanted, which are no part of a tree; `checksum` that a
     save adds them.
+    `memory` is about how many bytes elements on their way from file to file may take in this
+    process; None: see `memdata.transfer.tiles`.
     """
 
     __slots__ = (
@@ -351,6 +379,7 @@ class Options:
         "keep_checksums",
         "keep_links",
         "max_bytes",
+        "memory",
         "mover",
         "packed",
         "selections",
@@ -395,6 +424,7 @@ class Options:
         self.tolerant = False
         self.keep_checksums = False
         self.checksum = False
+        self.memory: int | None = None
 
 
 class Plan:
@@ -459,14 +489,14 @@ class Target(Protocol):
     def lay_out(self, plan: Plan) -> list[DatasetNode]:
         """Make groups, attributes and datasets; returns the datasets still without content."""
 
-    def rows_together(self, node: DatasetNode) -> int:
-        """Steps along the first axis that are best written together: those of a chunk."""
+    def grid(self, node: DatasetNode) -> Shape:
+        """Lengths along all axes of what is best written together: those of a chunk."""
 
     def reads_zero(self, node: DatasetNode) -> bool:
         """Whether elements that are not written read as zero bytes afterwards."""
 
-    def write_rows(self, node: DatasetNode, start: int, stop: int, part: Array) -> None:
-        """Write a part along the first axis, or all of a scalar."""
+    def write_block(self, node: DatasetNode, index: tuple[slice, ...], part: Array) -> None:
+        """Write a part: whole chunks, but at the end of an axis. All of a scalar."""
 
     def finish(self, plan: Plan) -> None:
         """What can only be done when all content is there."""

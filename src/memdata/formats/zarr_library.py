@@ -266,7 +266,8 @@ def make_group(parent: Any, name: str, attrs: dict[str, Any]) -> Any:
 def reopened(folder: str, path: str) -> Any:
     """The array at a path of a store that another process is making."""
     group = open_group(folder, "r+", as_zip=False, use_consolidated=False, temporary=True)
-    return group[path.strip("/")]
+    with quiet():
+        return group[path.strip("/")]
 
 
 def consolidate(group: Any) -> None:

@@ -17,7 +17,13 @@ from memdata.atomic_folder import standing
 from memdata.formats import strings, zarr_library, zarr_types
 from memdata.formats.dimension_names import ATTRIBUTE, KEPT, KEY, MADE
 from memdata.formats.names import check_name
-from memdata.formats.selections import Selection, check_used, resolve
+from memdata.formats.selections import (
+    Selection,
+    check_used,
+    chunks_of_result,
+    index_of_box,
+    resolve,
+)
 from memdata.formats.tagged import TAG, TagError
 from memdata.formats.tree import (
     MOST_DEEP,
@@ -502,6 +508,23 @@ class StoredZarr:
         except Exception as error:
             reason = f"cannot read {self._path}: {str(error) or type(error).__name__}"
             raise OSError(f"{self.file_name}: {reason}") from error
+
+    def grid(self) -> tuple[int, ...]:
+        """Lengths of a chunk or shard, as far as an index leaves them; see `StoredData`."""
+        grid: tuple[int, ...] = self._how.layout.grid
+        if self._selection is None:
+            return grid
+        return chunks_of_result(self._selection.index, self._member.shape, grid, self._path)
+
+    def read_box(self, box: tuple[slice, ...], out: Array) -> None:
+        """Read a part of all axes; see `StoredData`."""
+        shape, how, path = self._member.shape, self._how, self._path
+        index = None if self._selection is None else self._selection.index
+        index = index_of_box(index, shape, box, path)
+        selection = resolve(index, shape, how.dtype.itemsize, path, how.layout.grid)
+        StoredZarr(self._member, how, selection, path, self._convert).read_rows(
+            0, out.shape[0], out
+        )
 
     def _read(self, index: tuple[slice, ...], out: Array) -> None:
         how = self._how

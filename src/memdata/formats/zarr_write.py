@@ -311,11 +311,7 @@ class ZarrTarget:
     def grid(self, node: DatasetNode) -> tuple[int, ...]:
         """What of a dataset has to be written as a whole: the shape of a chunk, or of a shard."""
         layout: Layout = node.recipe.layout
-        return layout.grid
-
-    def rows_together(self, node: DatasetNode) -> int:
-        """Rows of a chunk, or of a shard; see `memdata.formats.tree.Target`."""
-        return (self.grid(node) or (1,))[0]
+        return layout.grid or (1,) * len(node.shape or ())
 
     def reads_zero(self, node: DatasetNode) -> bool:
         """Whether chunks that are missing read as zero; see `memdata.formats.tree.Target`."""
@@ -325,12 +321,8 @@ class ZarrTarget:
         stored = np.asarray(fill)
         return stored.dtype.kind in "biufcSV" and not any(stored.tobytes())
 
-    def write_rows(self, node: DatasetNode, start: int, stop: int, part: Array) -> None:
-        """Write a part along the first axis, or all of a scalar."""
-        self.write_block(node, (slice(start, stop),) if node.shape else (), part)
-
     def write_block(self, node: DatasetNode, index: tuple[slice, ...], part: Array) -> None:
-        """Write a part: whole chunks, but at the end of an axis."""
+        """Write a part; see `memdata.formats.tree.Target`."""
         zarr_library.write(node.place, index, node.recipe.kind.pack(part))
 
     def finish(self, plan: Plan) -> None:

@@ -13,12 +13,12 @@ from memdata.formats.selections import followed_axis, normalised
 from memdata.formats.tree import DatasetNode, Options
 from memdata.progress import Progress
 from memdata.transfer.load import Job, file_name, opener_of_file, run, source_of_group
-from memdata.transfer.movers import transfer_rows
 from memdata.transfer.mpio import ParallelParts, chosen_mover, is_parallel
 from memdata.transfer.parts import gather_part
 from memdata.transfer.plain import exchanges, write_parts
 from memdata.transfer.ranks import Ranks, plan_facts
 from memdata.transfer.save import save_source, target_of_group
+from memdata.transfer.tiles import transfer_tiles
 
 __all__ = ["load_array", "save_array"]
 
@@ -210,7 +210,7 @@ def _save_through_first(
             if ranks.first:
                 for one in target.lay_out(plan):
                     if one.part is None:
-                        transfer_rows(one, target, bar)
+                        transfer_tiles(one, target, bar)
         for one in parts:
             gather_part(one, target, ranks, bar)
         with ranks.together(what):

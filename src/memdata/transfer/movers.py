@@ -4,7 +4,7 @@
     The bytes lie in the file in one piece as they lie in memory: ``pread`` and ``pwrite`` at their
     offset, past the file format's library.
 *serial*
-    Everything else, through the library, in pieces.
+    Everything else, through the library, in pieces (saving: `memdata.transfer.tiles`).
 
 Both move in pieces of some MiB, so that Ctrl-C stops them soon and progress can be shown. The
 parts of distributed datasets are moved in `memdata.transfer.plain` and `memdata.transfer.parts`.
@@ -14,21 +14,19 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from memdata.formats.tree import rows_together
 from memdata.threads import thread_count
 from memdata.unwritten import written_parts
 
 if TYPE_CHECKING:
-    from memdata.formats.tree import DatasetNode, Target
+    from memdata.formats.tree import DatasetNode
     from memdata.progress import Progress
 
-__all__ = ["PIECE", "read_direct", "read_into", "transfer_rows", "write_direct"]
+__all__ = ["PIECE", "read_direct", "read_into", "write_box", "write_direct"]
 
 Array = np.ndarray[Any, Any]
 
@@ -112,6 +110,27 @@ def write_direct(descriptor: int, offset: int, array: Array, progress: Progress)
         _write_bytes(descriptor, offset + start * row, part, [(0, part.nbytes)], progress)
 
 
+def write_box(
+    descriptor: int,
+    offset: int,
+    shape: tuple[int, ...],
+    box: tuple[slice, ...],
+    array: Array,
+    progress: Progress,
+) -> None:
+    """Write a box of a contiguous dataset of the shape `shape` that begins at `offset`."""
+    run = len(shape)  # from this axis on the elements of the box lie in one piece
+    while run and (run == len(shape) or array.shape[run] == shape[run]):
+        run -= 1
+    strides = [array.itemsize] * len(shape)
+    for axis in range(len(shape) - 2, -1, -1):
+        strides[axis] = strides[axis + 1] * shape[axis + 1]
+    start = offset + sum(cut.start * step for cut, step in zip(box, strides, strict=True))
+    for place in np.ndindex(array.shape[:run]):
+        at = start + sum(a * b for a, b in zip(place, strides, strict=False))
+        write_direct(descriptor, at, array[place], progress)
+
+
 def _outside_hole(
     parts: list[tuple[int, int]], descriptor: int, offset: int, length: int
 ) -> list[tuple[int, int]]:
@@ -164,61 +183,3 @@ def read_into(node: DatasetNode, progress: Progress) -> None:
         part = out[start : start + rows]
         stored.read_rows(start, start + len(part), part)
         progress.advance(part.nbytes)
-
-
-def transfer_rows(node: DatasetNode, target: Target, progress: Progress) -> None:
-    """Write a dataset's elements through the target, from memory or from another file."""
-    if node.copy is not None:
-        node.copy.run(node.place, progress.advance)
-        return
-    shape, array, stored = node.shape, node.array, node.stored
-    if not shape:
-        if array is None and stored is not None:
-            array = np.zeros((), node.dtype)
-            stored.read_rows(0, 1, array)
-        assert array is not None
-        target.write_rows(node, 0, 1, array)
-        progress.advance(array.nbytes)
-        return
-    for start, stop in _row_ranges(node, target, progress):
-        if array is not None:
-            part = array[start:stop]
-        else:
-            assert stored is not None
-            part = np.zeros((stop - start, *shape[1:]), node.dtype)
-            stored.read_rows(start, stop, part)
-        target.write_rows(node, start, stop, part)
-        progress.advance(part.nbytes)
-
-
-def _row_ranges(node: DatasetNode, target: Target, progress: Progress) -> Iterator[tuple[int, int]]:
-    """First and last of the rows that are moved together, without those that nobody has written."""
-    assert node.shape
-    length, rows, step = node.shape[0], _rows(node), 1
-    if rows < length or node.stored is None:  # else all has to be read together
-        step = target.rows_together(node)
-        rows = max(rows // step, 1) * step
-    parts = None
-    if node.array is not None and target.reads_zero(node):
-        parts = written_parts(node.array)
-    row = max(1, node.nbytes // max(length, 1))
-    done = 0
-    for first, last in [(0, length * row)] if parts is None else parts:
-        start = max(first // row // step * step, done)
-        end = min(-(-last // (row * step)) * step, length)
-        progress.advance((start - done) * row)
-        done = start
-        while done < end:
-            stop = min(done + rows, end)
-            yield done, stop
-            done = stop
-    progress.advance((length - done) * row)
-
-
-def _rows(node: DatasetNode) -> int:
-    """Rows moved together: some MiB, whole chunks of the target."""
-    if node.stored is not None:
-        return node.stored.piece_rows()
-    assert node.shape
-    row = max(1, node.nbytes // node.shape[0])
-    return rows_together(node.shape, row, node.filters.chunks, PIECE)

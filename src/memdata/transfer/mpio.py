@@ -146,6 +146,15 @@ class ParallelParts:
             dataset.read(starts, piece)
             self._bar.advance(piece.nbytes)
 
+    def write_block(self, node: DatasetNode, index: tuple[slice, ...], part: Array) -> None:
+        """Write a box of a dataset that ranks share."""
+        dataset = _Dataset(self._group, node)
+        for box in pieces(part.shape, part.itemsize, PIECE):
+            piece = np.asarray(part[box], order="C")
+            starts = tuple(a.start + b.start for a, b in zip(index, box, strict=True))
+            dataset.write(starts, piece)
+            self._bar.advance(piece.nbytes)
+
 
 class ParallelFile(ParallelParts):
     """A file that all ranks have open together; a context manager.

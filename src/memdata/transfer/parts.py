@@ -24,7 +24,7 @@ from memdata.transfer.movers import PIECE
 from memdata.transfer.plain import part_of
 
 if TYPE_CHECKING:
-    from memdata.formats.hdf5_chunks import ChunkPlacer
+    from memdata.formats.hdf5_chunks import ChunkPlacer, Packed
     from memdata.formats.tree import DatasetNode, Part, Target
     from memdata.progress import Progress
     from memdata.transfer.ranks import Bounds, Ranks
@@ -33,6 +33,7 @@ __all__ = [
     "gather_part",
     "owned_blocks",
     "write_chunks",
+    "write_packed",
 ]
 
 Array = np.ndarray[Any, Any]
@@ -212,24 +213,36 @@ def _write_round(
         if block is not None:
             recipe = node.recipe
             packed = pack(block, origin, recipe.types, recipe.creation, ranks.size)
+    write_packed(node.path, packed, placer, descriptor, ranks, bar)
+    if block is not None:
+        bar.advance(block.nbytes)
+
+
+def write_packed(
+    path: str,
+    packed: list[Packed],
+    placer: ChunkPlacer | None,
+    descriptor: int,
+    ranks: Ranks,
+    bar: Progress,
+) -> None:
+    """Get places for the packed chunks of all ranks, and write them there. Collective."""
     wanted: Any = [(chunk.origin, chunk.mask, len(chunk.content)) for chunk in packed]
     if ranks.comm is not None:
-        wanted = calls.gather(ranks.link, wanted, f"{bar.what}: places of {node.path}")
+        wanted = calls.gather(ranks.link, wanted, f"{bar.what}: places of {path}")
     else:
         wanted = [wanted]
     places: Any = None
-    with ranks.together(f"{bar.what}: making places for the chunks of {node.path}"):
+    with ranks.together(f"{bar.what}: making places for the chunks of {path}"):
         if placer is not None:
-            places = [placer.place(node.path, chunks) for chunks in wanted]
+            places = [placer.place(path, chunks) for chunks in wanted]
     if ranks.comm is None:
         mine = places[0]
     else:
-        mine = calls.scatter(ranks.link, places, f"{bar.what}: places of {node.path}")
-    with ranks.together(f"{bar.what}: {node.path}"):
+        mine = calls.scatter(ranks.link, places, f"{bar.what}: places of {path}")
+    with ranks.together(f"{bar.what}: {path}"):
         for chunk, place in zip(packed, mine, strict=True):
             _write_all(descriptor, chunk.content, place)
-    if block is not None:
-        bar.advance(block.nbytes)
 
 
 def _write_all(descriptor: int, content: Any, offset: int) -> None:
@@ -250,7 +263,7 @@ def gather_part(node: DatasetNode, target: Target, ranks: Ranks, bar: Progress) 
     if not node.nbytes:
         return
     rows = max(1, PIECE // max(1, node.nbytes // shape[0]))
-    together = target.rows_together(node)
+    together = target.grid(node)[0]
     rows = max(rows // together, 1) * together
     for start in range(0, shape[0], rows):
         stop = min(start + rows, shape[0])
@@ -264,5 +277,7 @@ def gather_part(node: DatasetNode, target: Target, ranks: Ranks, bar: Progress) 
             pieces = calls.gather(ranks.link, piece, f"{bar.what}: {node.path}")
         with ranks.together(f"{bar.what}: {node.path}"):
             if ranks.first:
-                target.write_rows(node, start, stop, _joined(pieces, part.axis))
+                whole = _joined(pieces, part.axis)
+                box = (slice(start, stop), *(slice(0, length) for length in shape[1:]))
+                target.write_block(node, box, whole)
         bar.advance(piece.nbytes)

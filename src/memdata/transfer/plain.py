@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from memdata.transfer.movers import PIECE, read_direct, write_direct
+from memdata.transfer.movers import PIECE, read_direct, write_box, write_direct
 
 if TYPE_CHECKING:
     from memdata.formats.tree import DatasetNode, Part
@@ -89,6 +89,9 @@ class PartFile(Protocol):
     def read_rows(self, node: DatasetNode, start: int, rows: Array) -> None:
         """Read whole rows; see `write_rows`."""
 
+    def write_block(self, node: DatasetNode, index: tuple[slice, ...], part: Array) -> None:
+        """Write a box of a dataset that ranks share."""
+
 
 class DirectFile:
     """Moves parts past the file format's library, at known offsets; a `PartFile`.
@@ -153,6 +156,11 @@ class DirectFile:
         """See `PartFile`."""
         offset = self._offsets[node.path] + start * _Layout(node, self._ranks).row
         read_direct(self._descriptor, offset, rows, self._bar, self._ranks.size)
+
+    def write_block(self, node: DatasetNode, index: tuple[slice, ...], part: Array) -> None:
+        """See `PartFile`."""
+        assert node.shape is not None
+        write_box(self._descriptor, self._offsets[node.path], node.shape, index, part, self._bar)
 
 
 def write_parts(

@@ -17,11 +17,18 @@ from memdata.locking import AtomicFile, durable_by_default
 from memdata.progress import Progress, ProgressLike
 from memdata.transfer.errors import named_errors, named_memory
 from memdata.transfer.load import file_name, report_skipped, source_of_group
-from memdata.transfer.movers import transfer_rows, write_direct
+from memdata.transfer.movers import write_box, write_direct
 from memdata.transfer.mpio import ParallelFile, chosen_mover
 from memdata.transfer.parts import gather_part, write_chunks
-from memdata.transfer.plain import DirectFile, exchanges, write_parts
+from memdata.transfer.plain import DirectFile, Errors, PartFile, exchanges, write_parts
 from memdata.transfer.ranks import Ranks, plan_facts
+from memdata.transfer.tiles import (
+    read_tile,
+    tiles_of,
+    transfer_tiles,
+    write_shared,
+    write_shared_chunks,
+)
 
 if TYPE_CHECKING:
     from memdata.formats.hdf5_write import HDF5Target, Way
@@ -188,7 +195,10 @@ def planned(
     *,
     hdf5: bool = True,
 ) -> tuple[Plan, list[DatasetNode], dict[str, Bounds]]:
-    """The plan of all ranks, its distributed datasets, and where everybody's parts are."""
+    """The plan of all ranks, its distributed datasets, and where everybody's parts are.
+
+    Datasets that ranks share are among the distributed ones, and have no parts.
+    """
     with ranks.together(what) as step:
         options.mover = chosen_mover(options.mover, ranks, hdf5=hdf5)
         plan = source.plan(options)
@@ -197,7 +207,8 @@ def planned(
             agreed = {"mode": mode, "hints": options.hints, "mover": options.mover}
             step.facts(**agreed, **plan_facts(plan))
     parts = [node for node in plan.datasets() if node.part is not None]
-    return plan, parts, ranks.bounds(parts)
+    shared = [node for node in plan.datasets() if node.sharing > 1]
+    return plan, parts + shared, ranks.bounds(parts)
 
 
 def _save_hdf5(
@@ -233,7 +244,8 @@ def _save_hdf5(
                     temporary = AtomicFile(name, keep=keep, exclusive=exclusive, durable=durable)
                     stack.enter_context(temporary)
                     file = stack.enter_context(contextlib.ExitStack())
-                    _lay_out(plan, target, temporary, file, keep, open_kw, bar)
+                    memory = options.memory
+                    _lay_out(plan, target, temporary, file, keep, open_kw, bar, memory)
             shared = (target.ways, None if temporary is None else temporary.path)
             ways, path = ranks.share(shared)
             for node in parts:
@@ -250,11 +262,11 @@ def _save_hdf5(
                     descriptor = temporary.fd
                 else:
                     descriptor = _open_part(path, stack)
-            writer = _PartWriter(name, path, descriptor, ranks, bar)
+            writer = _PartWriter(name, path, descriptor, ranks, bar, options.memory)
             writer.chunks(parts, ways, bounds)
             with ranks.together(what), named_errors(name, path):
                 for node, offset in target.extents:
-                    _write_extent(node, offset, descriptor, bar)
+                    _write_extent(node, offset, descriptor, bar, options.memory)
             writer.plain(parts, ways, bounds, options.mover or "direct")
             if options.checksum:
                 _add_checksums(plan, name, path, temporary, ranks, what)
@@ -311,6 +323,7 @@ def _lay_out(
     keep: bool,
     open_kw: dict[str, Any],
     bar: Progress,
+    memory: int | None,
 ) -> None:
     """Make everything in the temporary file, and write what goes through the library."""
     from memdata.formats.hdf5 import opened
@@ -340,7 +353,7 @@ def _lay_out(
         target.check_room(plan)
     with named_errors(temporary.filename, temporary.path):
         for node in target.lay_out(plan):
-            transfer_rows(node, target, bar)
+            transfer_tiles(node, target, bar, memory)
             if check is not None:
                 check()
 
@@ -354,12 +367,21 @@ def _user_block(plan: Plan, open_kw: dict[str, Any]) -> bytes | None:
 class _PartWriter:
     """Writes the parts of distributed datasets into a file that HDF5 has closed."""
 
-    def __init__(self, name: str, path: str, descriptor: int, ranks: Ranks, bar: Progress) -> None:
+    def __init__(
+        self,
+        name: str,
+        path: str,
+        descriptor: int,
+        ranks: Ranks,
+        bar: Progress,
+        memory: int | None,
+    ) -> None:
         self._name = name
         self._path = path
         self._descriptor = descriptor
         self._ranks = ranks
         self._bar = bar
+        self._memory = memory
 
     def chunks(
         self, parts: list[DatasetNode], ways: dict[str, Way], bounds: dict[str, Bounds]
@@ -377,6 +399,11 @@ class _PartWriter:
                 if ranks.first:
                     placer = stack.enter_context(ChunkPlacer(self._descriptor))
             for node in chunked:
+                if node.part is None:
+                    shape = ways[node.path].chunks
+                    descriptor, memory = self._descriptor, self._memory
+                    write_shared_chunks(node, shape, placer, descriptor, ranks, self._bar, memory)
+                    continue
                 write_chunks(
                     node,
                     ways[node.path].chunks,
@@ -401,42 +428,58 @@ class _PartWriter:
         errors = functools.partial(named_errors, self._name, self._path)
         if mover == "mpio" and ranks.comm is not None:
             with ParallelFile(self._path, "r+", ranks, bar, errors) as parallel:
-                write_parts(parallel, nodes, exchanged, ranks, bar, errors)
+                self._to(parallel, nodes, ways, exchanged, errors)
             return
         offsets = {node.path: ways[node.path].offset for node in nodes}
         file = DirectFile(self._descriptor, offsets, ranks, bar)
-        write_parts(file, nodes, exchanged, ranks, bar, errors)
+        self._to(file, nodes, ways, exchanged, errors)
+
+    def _to(
+        self,
+        file: PartFile,
+        nodes: list[DatasetNode],
+        ways: dict[str, Way],
+        exchanged: set[str],
+        errors: Errors,
+    ) -> None:
+        """Write parts, and the tiles of shared datasets. Collective."""
+        ranks, what = self._ranks, self._bar.what
+        parts = [node for node in nodes if node.part is not None]
+        write_parts(file, parts, exchanged, ranks, self._bar, errors)
+        for node in nodes:
+            if node.part is None:
+                assert node.shape is not None
+                units = ways[node.path].chunks or (1,) * len(node.shape)
+                write_shared(file.write_block, node, units, ranks, what, self._memory, errors)
 
     def _in_whole_rows(
         self, node: DatasetNode, ways: dict[str, Way], bounds: dict[str, Bounds]
     ) -> bool:
-        if ways[node.path].name != "direct" or not exchanges(node, self._ranks):
+        if node.part is None or ways[node.path].name != "direct":
             return False
-        assert node.part is not None
+        if not exchanges(node, self._ranks):
+            return False
         assert node.shape is not None
         _counts, starts, _stops = mpitools.split_all(node.shape[node.part.axis], self._ranks.comm)
         return bool([start for start, _stop in bounds[node.path]] == starts.tolist())
 
 
-def _write_extent(node: Any, offset: int, descriptor: int, bar: Progress) -> None:
+def _write_extent(
+    node: DatasetNode, offset: int, descriptor: int, bar: Progress, memory: int | None
+) -> None:
     if node.array is not None:
         write_direct(descriptor, offset, node.array, bar)
         return
-    rows = node.stored.piece_rows()
-    import numpy as np
-
-    for start in range(0, node.shape[0], rows):
-        stop = min(start + rows, node.shape[0])
-        part = np.empty((stop - start, *node.shape[1:]), node.dtype)
-        node.stored.read_rows(start, stop, part)
-        write_direct(descriptor, offset, part, bar)
-        offset += part.nbytes
+    shape = node.shape
+    assert shape
+    for box in tiles_of(node, (1,) * len(shape), memory):
+        write_box(descriptor, offset, shape, box, read_tile(node, box), bar)
 
 
 def _move(plan: Plan, target: Target, bar: Progress) -> None:
     """Lay out, move what goes through the library, and finish."""
     for node in target.lay_out(plan):
-        transfer_rows(node, target, bar)
+        transfer_tiles(node, target, bar)
     target.finish(plan)
 
 

@@ -15,8 +15,8 @@ from memdata.locking import AtomicFile
 from memdata.progress import Progress, ProgressLike
 from memdata.transfer.errors import named_errors
 from memdata.transfer.load import report_skipped
-from memdata.transfer.movers import transfer_rows
 from memdata.transfer.parts import gather_part, owned_blocks
+from memdata.transfer.tiles import transfer_tiles, write_shared
 
 if TYPE_CHECKING:
     from memdata.formats.tree import DatasetNode, Options, Plan, Source
@@ -111,6 +111,10 @@ def save_zarr(
         folder=None if store.as_zip else os.path.realpath(name),
     )
     plan, parts, bounds = planned(source, target, what, mode, options, ranks, hdf5=False)
+    if store.as_zip:  # only one can write
+        for node in parts:
+            node.sharing = 1
+        parts = [node for node in parts if node.part is not None]
     total = sum(node.moved for node in plan.datasets())
     with (
         contextlib.ExitStack() as stack,
@@ -121,9 +125,13 @@ def save_zarr(
             if ranks.first:
                 path = stack.enter_context(_temporary(store, name, mode, durable))
                 opened = stack.enter_context(contextlib.ExitStack())
-                _lay_out(plan, target, store, name, path, opened, open_kw, bar)
+                remaining = _lay_out(plan, target, store, name, path, opened, open_kw)
+                with named_errors(name, path):
+                    for node in remaining:
+                        if node.part is None and node.sharing == 1:
+                            transfer_tiles(node, target, bar, options.memory)
         path = ranks.share(path)
-        _move_parts(parts, target, store, path, name, bounds, ranks, bar)
+        _move_parts(parts, target, store, path, name, bounds, ranks, bar, options.memory)
         if options.checksum and not store.as_zip:
             _add_checksums(plan, target, name, path, ranks, what)
         with ranks.together(what):
@@ -180,9 +188,8 @@ def _lay_out(
     path: str,
     stack: contextlib.ExitStack,
     open_kw: dict[str, Any],
-    bar: Progress,
-) -> None:
-    """Make everything in the temporary store, and write what is common."""
+) -> list[DatasetNode]:
+    """Make everything in the temporary store; returns the datasets without content."""
     with named_errors(name, path):
         if store.keep:
             group = store.opened(path, "r+", **open_kw)
@@ -195,9 +202,7 @@ def _lay_out(
     if store.keep:
         target.check_room(plan)
     with named_errors(name, path):
-        for node in target.lay_out(plan):
-            if node.part is None:
-                transfer_rows(node, target, bar)
+        return target.lay_out(plan)
 
 
 def _add_checksums(
@@ -225,6 +230,7 @@ def _move_parts(
     bounds: dict[str, Bounds],
     ranks: Ranks,
     bar: Progress,
+    memory: int | None,
 ) -> None:
     """Write distributed datasets: in a folder each rank its chunks, in a zip file rank 0."""
     from memdata.formats import zarr_library
@@ -237,7 +243,14 @@ def _move_parts(
         with ranks.together(f"{bar.what}: {node.path}"), named_errors(name, path):
             if not ranks.first:
                 node.place = zarr_library.reopened(path, node.path)
-        if node.nbytes:
+        if node.part is None:
+
+            def write(node: DatasetNode, box: tuple[slice, ...], part: Any) -> None:
+                target.write_block(node, box, part)
+                bar.advance(part.nbytes)
+
+            write_shared(write, node, grid, ranks, bar.what, memory)
+        elif node.nbytes:
             write_blocks(node, target, grid, bounds[node.path], ranks, bar)
 
 
