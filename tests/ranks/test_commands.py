@@ -14,7 +14,7 @@ import memdata
 from memdata.cli import main
 from memdata.transfer import parts, tiles
 
-WIDE = (5, 30_001)
+WIDE = (5, 60_001)
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def folder(comm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
             with h5py.File(name, "w") as file:
                 for layout, kw in (
                     ("contiguous", {}),
-                    ("rows", {"chunks": (1, 30_001), "compression": "gzip"}),
+                    ("rows", {"chunks": (1, 60_001), "compression": "gzip"}),
                     ("tall", {"chunks": (5, 4000), "shuffle": True, "compression": "lzf"}),
                     ("plain", {"chunks": (4, 7001)}),
                 ):
