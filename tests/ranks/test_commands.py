@@ -161,7 +161,7 @@ def test_a_rank_that_fails_is_an_error_of_all(comm, folder, where, target, monke
     last = 0 if comm is None else comm.size - 1
     if comm is None or comm.rank == last:
         monkeypatch.setattr(places[where], where, fail)
-    words = ["--only", "tall", "-c", "gzip:2", "--chunks", "5,1000"]
+    words = ["--only", "tall", "-c", "gzip:2", "--chunks", "5,1000", "--memory", "64K"]
     assert run(comm, "convert", "a.h5", target, *words) == 2
     assert "No space left" in capsys.readouterr().err
     wait(comm)
