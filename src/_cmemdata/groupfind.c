@@ -53,7 +53,7 @@ group_node(module_state *state, Group *self)
     walk_end end;
     int there = storage_walk(state, self->object.root, top, split.names, split.count, &node, &end);
     if (there == 0) {
-        raise_missing(state->slash, &split, &end);
+        raise_missing(state, self->object.root, top, state->slash, &split, &end);
     }
     split_path_clear(&split);
     if (node != NULL && !is_storage(state, node)) {
@@ -289,7 +289,7 @@ find_in_memory(module_state *state, Group *self, PyObject *top, const split_path
         PyObject *where = split->absolute ? state->slash : object_name(&self->object);
         there = -1;
         if (where != NULL) {
-            raise_missing(where, split, &end);
+            raise_missing(state, self->object.root, start, where, split, &end);
         }
     }
     else if (there == 0) {
@@ -337,7 +337,7 @@ group_stored(module_state *state, Group *self, PyObject *key, split_path *split,
     if (there == 0) {
         PyObject *where = split->absolute ? state->slash : object_name(&self->object);
         if (where != NULL) {
-            raise_missing(where, split, &end);
+            raise_missing(state, self->object.root, start, where, split, &end);
         }
     }
     else if (there == 1 && stored != *parent &&

@@ -135,8 +135,53 @@ storage_walk(module_state *state, PyObject *tree, PyObject *node, PyObject *cons
     return walk(state, tree, node, names, count, &links, found, end);
 }
 
+/* Whether two names differ by one letter: another one, one more, or two that changed places. */
+static bool
+is_close(PyObject *a, PyObject *b)
+{
+    Py_ssize_t m = PyUnicode_GET_LENGTH(a), n = PyUnicode_GET_LENGTH(b), first = 0, last = 0;
+    if (m < 2 || n < 2 || m - n > 1 || n - m > 1) {
+        return false;
+    }
+    while (first < m && first < n &&
+           PyUnicode_READ_CHAR(a, first) == PyUnicode_READ_CHAR(b, first)) {
+        first++;
+    }
+    while (last < m - first && last < n - first &&
+           PyUnicode_READ_CHAR(a, m - last - 1) == PyUnicode_READ_CHAR(b, n - last - 1)) {
+        last++;
+    }
+    Py_ssize_t left = (m > n ? m : n) - first - last;
+    return left < 2 || (left == 2 && m == n &&
+                        PyUnicode_READ_CHAR(a, first) == PyUnicode_READ_CHAR(b, first + 1) &&
+                        PyUnicode_READ_CHAR(a, first + 1) == PyUnicode_READ_CHAR(b, first));
+}
+
+#define MOST_COMPARED 1000
+
+/* A name in the group where a walk ended that was perhaps meant: borrowed from *holder, which is new. */
+static PyObject *
+close_name(module_state *state, PyObject *tree, PyObject *node, const split_path *split,
+           const walk_end *end, PyObject **holder)
+{
+    walk_end again = {0, NULL};
+    Py_ssize_t place = 0, count = 0;
+    PyObject *name;
+    if (storage_walk(state, tree, node, split->names, end->depth, holder, &again) == 1 &&
+        is_storage(state, *holder)) {
+        while (count++ < MOST_COMPARED && PyDict_Next(*holder, &place, &name, NULL)) {
+            if (PyUnicode_Check(name) && is_close(name, split->names[end->depth])) {
+                return name;
+            }
+        }
+    }
+    Py_XDECREF(again.link);
+    return NULL;
+}
+
 void
-raise_missing(PyObject *where, const split_path *split, walk_end *end)
+raise_missing(module_state *state, PyObject *tree, PyObject *node, PyObject *where,
+              const split_path *split, walk_end *end)
 {
     PyObject *wanted = join_names(where, split->owner);
     PyObject *upto = split->count == 1 ? Py_NewRef(where) : NULL;
@@ -151,8 +196,16 @@ raise_missing(PyObject *where, const split_path *split, walk_end *end)
                                     wanted, name, upto, end->link);
     }
     else if (wanted != NULL && upto != NULL) {
-        text = PyUnicode_FromFormat("%U is missing: there is no %R in the group %U", wanted, name,
-                                    upto);
+        PyObject *holder = NULL, *meant = close_name(state, tree, node, split, end, &holder);
+        bool inside = holder != NULL && !is_storage(state, holder);
+        const char *format = inside ? "%U is missing: there is no %R in the dataset %U"
+                             : meant != NULL
+                                 ? "%U is missing: there is no %R in the group %U; did you mean %R?"
+                                 : "%U is missing: there is no %R in the group %U";
+        if (!PyErr_Occurred()) {
+            text = PyUnicode_FromFormat(format, wanted, name, upto, meant);
+        }
+        Py_XDECREF(holder);
     }
     if (text != NULL) {
         PyErr_SetObject(PyExc_KeyError, text);

@@ -45,7 +45,9 @@ int storage_walk(module_state *state, PyObject *tree, PyObject *node, PyObject *
    link; 0: it is one that leads nowhere; -1: error. */
 int storage_follow(module_state *state, PyObject *tree, PyObject *holder, PyObject **child);
 
-/* Raise KeyError: `split`, looked for in the group named `where`, ends at `end`, whose link is let go. */
-void raise_missing(PyObject *where, const split_path *split, walk_end *end);
+/* Raise KeyError: `split`, looked for below `node`, the group named `where` in the tree `tree`, ends at `end`,
+   whose link is let go. */
+void raise_missing(module_state *state, PyObject *tree, PyObject *node, PyObject *where,
+                   const split_path *split, walk_end *end);
 
 #endif

@@ -89,7 +89,7 @@ class AtomicFolder(Atomic):
         except FileNotFoundError:
             if not os.path.isdir(self.folder):
                 raise FileNotFoundError(
-                    errno.ENOENT, "cannot save, there is no such folder", self.folder
+                    errno.ENOENT, "cannot save, there is no such folder; make it first", self.folder
                 ) from None
             return None
         if self.exclusive:

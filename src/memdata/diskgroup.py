@@ -325,7 +325,10 @@ class MemDiskGroup(_BaseGroup):
             return {}
         selections = cls._make_selections(sel_args)
         if selections is None:
-            raise ValueError(f"{cls.__name__} cannot select along {_axes(sel_args)}")
+            raise ValueError(
+                f"{cls.__name__} cannot select along {_axes(sel_args)}: its _make_selections says "
+                "along which axes; selections={path: index} selects of any dataset"
+            )
         from memdata.formats.selections import IfThere
 
         for path, index in selections.items():

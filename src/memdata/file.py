@@ -18,6 +18,7 @@ import numpy as np
 from memdata import _cmemdata
 from memdata.group import FileName, MemGroup, _StorageRoot
 from memdata.h5api import creation
+from memdata.suggesting import no_such_file
 
 if TYPE_CHECKING:
     from memdata.fileformats import FileFormat
@@ -188,7 +189,10 @@ class FileGroup(MemGroup):
 
     def _check_writable(self) -> None:
         if self._is_read_only():
-            raise ValueError(f"{self.name} cannot be changed: the file was opened with mode 'r'")
+            raise ValueError(
+                f"{self.name} cannot be changed: the file was opened with mode 'r'; "
+                "'r+' lets it be changed"
+            )
 
     def create_group(self, name: str, *args: Any, **kw: Any) -> Any:
         """As `MemGroup.create_group`; ValueError in a file opened for reading."""
@@ -313,7 +317,7 @@ class File(FileGroup):
                 f"{filename} is there already, and mode {mode!r} makes a new file"
             )
         if not there and mode in {"r", "r+"}:
-            raise FileNotFoundError(f"there is no file {filename}")
+            raise no_such_file(filename)
         if there and fileobj is None and mode in {"r+", "a"} and not os.access(filename, os.W_OK):
             raise PermissionError(f"{filename} may not be written to")
         if mode not in {"w", "x"} and there:

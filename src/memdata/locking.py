@@ -314,7 +314,7 @@ class AtomicFile(Atomic):
         except FileNotFoundError:
             if not os.path.isdir(self.folder):
                 raise FileNotFoundError(
-                    errno.ENOENT, "cannot save, there is no such folder", self.folder
+                    errno.ENOENT, "cannot save, there is no such folder; make it first", self.folder
                 ) from None
             return None
         if stat.S_ISDIR(old.st_mode):

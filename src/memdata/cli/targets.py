@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import errno
 import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from memdata.suggesting import did_you_mean, no_such_file
 
 if TYPE_CHECKING:
     from memdata.fileformats import FileFormat
@@ -73,17 +74,7 @@ def parsed(text: str) -> Target:
             break
     if os.path.isdir(text):
         raise IsADirectoryError(errno.EISDIR, "a folder, and not a zarr store", text)
-    raise FileNotFoundError(errno.ENOENT, _no_such_file(text), text)
-
-
-def _no_such_file(text: str) -> str:
-    folder, name = os.path.split(text.rstrip("/"))
-    try:
-        near = difflib.get_close_matches(name, os.listdir(folder or "."), 1)
-    except OSError:
-        near = []
-    hint = f"; did you mean {os.path.join(folder, near[0])!r}?" if near else ""
-    return f"no such file{hint}"
+    raise no_such_file(text)
 
 
 @contextlib.contextmanager
@@ -124,10 +115,5 @@ def _found(root: Any, target: Target) -> Any:
 def _nothing(group: Any, at: str, name: str) -> str:
     if hasattr(group, "dtype"):
         return f"{at} is a dataset, so there is no {name!r} in it"
-    near = difflib.get_close_matches(name, list(group), 3)
-    hint = (
-        f"; did you mean {', '.join(map(repr, near))}?"
-        if near
-        else "; `memdata ls` lists what is there"
-    )
+    hint = did_you_mean(name, group, 3) or "; `memdata ls` lists what is there"
     return f"there is no {name!r} in {at}{hint}"

@@ -12,6 +12,7 @@ import h5py
 from h5py import h5f
 
 from memdata.locking import NO_LOCKS
+from memdata.suggesting import no_such_file
 
 __all__ = ["not_readable", "open_group", "opened"]
 
@@ -62,6 +63,8 @@ def not_readable(filename: str, error: OSError) -> OSError:
         return BlockingIOError(number, _LOCK_HINT, filename)
     try:
         size = os.stat(filename).st_size
+    except FileNotFoundError:
+        return no_such_file(filename)
     except OSError as failure:
         return failure
     if os.path.isdir(filename):

@@ -9,6 +9,7 @@ from h5py import h5d, h5p, h5s, h5z
 
 from memdata.fileformats import H5FILTER, bitshuffle_options, is_bitshuffle
 from memdata.formats.tree import NO_FILTERS, Filters
+from memdata.suggesting import did_you_mean
 
 __all__ = [
     "Pipeline",
@@ -147,6 +148,10 @@ def _guessed_chunks(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
     return tuple(chunks)
 
 
+#: Compression that has a name; what else there is has a number.
+_BY_NAME = ("gzip", "lzf", "szip", "bitshuffle")
+
+
 def _set_compression(plist: Any, compression: Any, options: Any) -> None:
     if compression is None or compression is False:
         return
@@ -178,7 +183,11 @@ def _set_compression(plist: Any, compression: Any, options: Any) -> None:
         asked = _asked(int(compression), tuple(options or ()))
         plist.set_filter(int(compression), h5z.FLAG_OPTIONAL, asked)
     else:
-        raise ValueError(f"HDF5 has no compression {compression!r}")
+        near = did_you_mean(str(compression), _BY_NAME)
+        raise ValueError(
+            f"HDF5 has no compression {compression!r}{near or '; there are: '}"
+            f"{'' if near else ', '.join(_BY_NAME)}"
+        )
 
 
 def _set_szip(plist: Any, options: Any) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 
 from memdata.formats.regions import Region, region_of
 from memdata.indexing import partition_selection
+from memdata.suggesting import did_you_mean
 
 __all__ = [
     "IfThere",
@@ -105,7 +106,8 @@ def check_used(selections: Mapping[str, Any], datasets: set[str]) -> None:
     """
     unknown = sorted(set(selections) - datasets)
     if unknown and not isinstance(selections, IfThere):
-        raise ValueError(f"selections of what is not a dataset there: {', '.join(unknown)}")
+        near = did_you_mean(unknown[0], datasets)
+        raise ValueError(f"selections of what is not a dataset there: {', '.join(unknown)}{near}")
 
 
 def resolve(

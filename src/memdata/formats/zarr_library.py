@@ -7,7 +7,6 @@ the zarr format 2, version 3 knows the formats 2 and 3.
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import threading
 import warnings
@@ -18,6 +17,7 @@ import numpy as np
 
 from memdata.fileformats import Zarr
 from memdata.formats.zarr_folder import folder_store, settle
+from memdata.suggesting import no_such_file
 
 __all__ = [
     "Layout",
@@ -140,7 +140,7 @@ def open_group(
     if isinstance(store, str | os.PathLike):
         store = os.fspath(store)
         if mode in {"r", "r+"} and "://" not in str(store) and not os.path.exists(store):
-            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), store)
+            raise no_such_file(str(store))
         if as_zip is None:
             as_zip = str(store).endswith(".zip") or os.path.isfile(store)
         if as_zip:

@@ -55,6 +55,7 @@ from memdata.formats.zarr_codecs import check_codecs
 from memdata.formats.zarr_layout import NULL_FILL, creation_of, words_of
 from memdata.formats.zarr_links import escaping_links
 from memdata.formats.zarr_types import BYTES, TEXT
+from memdata.suggesting import no_such_file
 
 __all__ = ["ReplacedError", "ZarrSource", "opened_source"]
 
@@ -74,7 +75,7 @@ def opened_source(filename: str, **kwargs: Any) -> Iterator[ZarrSource]:
     mode = kwargs.pop("mode", "r")
     filename = standing(filename)
     if not os.path.exists(filename):
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), filename)
+        raise no_such_file(filename)
     with _held(filename) as replaced:
         try:
             group = zarr_library.open_group(filename, mode, **kwargs)

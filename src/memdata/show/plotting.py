@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from memdata.suggesting import installed_by
 from memdata.xarrays.origin import text
 
 __all__ = ["plot"]
@@ -48,7 +49,8 @@ def plot(
     **kw: Any,
 ) -> Any:
     """See `memdata.plot`."""
-    from matplotlib import pyplot
+    with installed_by("plot"):
+        from matplotlib import pyplot
 
     name, data, axes = _selected(dataset, index)
     chosen = kind or {1: "line", 2: "waterfall"}.get(data.ndim, "histogram")

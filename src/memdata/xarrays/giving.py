@@ -13,6 +13,7 @@ import numpy as np
 from memdata import links
 from memdata._cmemdata import MemDataset, MemDatasetDistributed, _BaseGroup
 from memdata.h5api.dims import is_scale
+from memdata.suggesting import installed_by
 from memdata.xarrays.naming import Axis, Scope, axes_of, scales_of
 from memdata.xarrays.origin import AXES, KEY, ONLY_DIMENSION, SCALE, Origin, text, text_names
 
@@ -77,7 +78,8 @@ def to_xarray(group: Any, *, local: bool = False) -> xarray.DataTree:
     >>> float(tree["vis"].sel(freq=500.0)[1])  # doctest: +SKIP
     3.0
     """
-    import xarray
+    with installed_by("xarray"):
+        import xarray
 
     source = _in_memory(group)
     walk = _Walk(source, _distributed_axis(source, local))
