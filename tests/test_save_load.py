@@ -787,3 +787,11 @@ def test_signatures_by_position(h5_tree, tree, tmp_path):
     assert loaded["time"].shape == (1,)
     tree.to_hdf5(tmp_path / "x.h5", "w", True, True, False)
     assert_same_tree(MemGroup.from_hdf5(tmp_path / "x.h5"), tree)
+
+
+def test_a_field_whose_name_hdf5_would_cut(tmp_path):
+    tree = MemGroup()
+    tree.create_dataset("d", data=np.zeros(2, [("a\0b", "i4")]))
+    with pytest.raises(TypeError, match=r"/d: .*a\\x00b.*NUL"):
+        tree.to_hdf5(tmp_path / "x.h5")
+    assert not list(tmp_path.iterdir())

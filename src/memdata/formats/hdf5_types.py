@@ -102,7 +102,11 @@ def _check_dtype(dtype: Dtype) -> None:
     if dtype.subdtype is not None:
         _check_dtype(dtype.subdtype[0])
     elif dtype.fields is not None:
-        for field in dtype.fields.values():
+        for name, field in dtype.fields.items():
+            if "\0" in name:
+                raise TypeError(
+                    f"HDF5 cannot hold the field {name!r}: names of fields end at the first NUL"
+                )
             _check_dtype(field[0])
     elif dtype.kind == "U" and not _is_opaque(dtype):
         raise TypeError(
