@@ -154,6 +154,8 @@ def test_a_rank_that_fails_is_an_error_of_all(comm, folder, where, target, monke
     places = {"read_tile": tiles, "_write_all": parts, "write": zarr_library}
     if (where == "write") != (target == "t.zarr") and where != "read_tile":
         pytest.skip("not on the way")
+    if where == "_write_all" and (comm is None or comm.size == 1):
+        pytest.skip("one rank writes through HDF5")
 
     def fail(*_args):
         raise OSError(28, "No space left on device")
