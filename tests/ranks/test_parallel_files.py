@@ -175,9 +175,9 @@ def test_saving_copies_a_piece_at_a_time_and_each_byte_once(comm, tmp_path, monk
     total = sum(n for n in moved if n > 4096)
     assert (total if comm is None else comm.allreduce(total)) == whole.nbytes
     assert max(moved, default=0) <= 1 << 16
-    if comm is not None and comm.size > 1:
-        part = whole.nbytes // comm.size
-        assert peak < part // 2 + (1 << 18)  # what a save takes however little it moves
+    part = whole.nbytes // (1 if comm is None else comm.size)
+    if (1 << 20) <= part < whole.nbytes:  # smaller ones are lost in what any save takes
+        assert peak < part // 2 + (1 << 18)
 
 
 def test_unicode_needs_the_conversion(comm, tmp_path):
